@@ -1,0 +1,1 @@
+"""Entropy control for LLM reinforcement learning."""

@@ -1,0 +1,57 @@
+"""How entrostat complains about input: one sentence with what, the rule, the value and, if known, the remedy.
+
+Every check of the library goes through these helpers, so that two complaints about the same kind of mistake
+read the same. They raise built-in exception types; nobody has to import ours to catch them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+
+
+def sentence(name: str, rule: str, value: object, remedy: str = "") -> str:
+    """Word a complaint: `` `name` must RULE, got name=VALUE. REMEDY ``.
+
+    Example:
+        >>> sentence("clip_low", "lie in [0, 1]", 1.5)
+        '`clip_low` must lie in [0, 1], got clip_low=1.5.'
+    """
+    text = f"`{name}` must {rule}, got {name}={value!r}."
+    return f"{text} {remedy}" if remedy else text
+
+
+def require(condition: bool, name: str, rule: str, value: object, remedy: str = "") -> None:
+    """Raise `ValueError` with the standard sentence unless `condition` holds."""
+    if not condition:
+        raise ValueError(sentence(name, rule, value, remedy))
+
+
+def require_finite(name: str, value: float, remedy: str = "") -> float:
+    """Return `value` as a float; raise if it is not a finite real number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(sentence(name, "be a number", value, remedy))
+    require(math.isfinite(value), name, "be finite", value, remedy)
+    return float(value)
+
+
+def require_count(name: str, value: int, *, least: int = 0, remedy: str = "") -> int:
+    """Return `value` if it is an integer of at least `least`; raise otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(sentence(name, "be an integer", value, remedy))
+    require(value >= least, name, f"be at least {least}", value, remedy)
+    return value
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> ValueError:
+    """Build the error for a name nobody registered: it shows the nearest one and lists them all.
+
+    Example:
+        >>> str(unknown_name("recipe", "aemt", ["aent", "none"]))
+        "unknown recipe 'aemt'. Did you mean 'aent'? Known: aent, none."
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return ValueError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names)}.")
