@@ -139,7 +139,10 @@ def _build(cls: type[StepRecord] | type[EvaluationRecord], fields: dict[str, Any
     for name, value in fields.items():
         _check_type(name, value, str(known[name].type))
     # `null` stands for a number that was not finite when it was written.
-    return cls(**{name: math.nan if value is None and name in required else value for name, value in fields.items()})
+    values: dict[str, Any] = {
+        name: math.nan if value is None and name in required else value for name, value in fields.items()
+    }
+    return cls(**values)
 
 
 def _check_type(name: str, value: Any, annotation: str) -> None:
@@ -147,7 +150,8 @@ def _check_type(name: str, value: Any, annotation: str) -> None:
     types = expected.get(annotation, (int, float, type(None)))
     if isinstance(value, bool) or not isinstance(value, types):
         raise ValueError(f"field {name!r} should be {annotation}, got {value!r}")
-    if isinstance(value, dict) and not all(isinstance(number, int | float) for number in value.values()):
+    numbers: list[Any] = list(value.values()) if isinstance(value, dict) else []
+    if not all(isinstance(number, int | float) for number in numbers):
         raise ValueError(f"field {name!r} should be {annotation}, got {value!r}")
 
 
