@@ -1,0 +1,7 @@
+"""Tensors in, tensors out: the hot operations, with forward and backward written by hand."""
+
+from entrostat.ops._linear_token_stats import linear_token_stats as linear_token_stats
+from entrostat.ops._token_stats import TokenStats as TokenStats
+from entrostat.ops._token_stats import token_stats as token_stats
+
+__all__ = ["TokenStats", "linear_token_stats", "token_stats"]

@@ -1,0 +1,147 @@
+"""Which tokens a truncated entropy keeps, as one threshold per row.
+
+Every rule keeps the likeliest tokens of a row, so every rule comes down to a cut `tau` in that row: tokens above it
+stay, tokens below it go, and the tokens exactly at it (bf16 logits tie in their hundreds) share what is left. With
+`n` tokens tied at the cut of which the rule keeps `r`, each carries the weight `r / n`:
+
+    w_j = 1 if x_j > tau,  r / n if x_j = tau,  0 if x_j < tau.
+
+The sums below see only `r * exp(tau)`, so the value is the one of any tie order, exactly; the gradient is the mean of
+the gradients over all tie orders, hence deterministic and indifferent to how the vocabulary is numbered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from entrostat.errors import require, require_count, require_finite, sentence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Support:
+    """The rule by which tokens are kept. At most one of its settings may be given; none keeps every token.
+
+    Args:
+        clamp: drop the `int(clamp * V)` least likely of the `V` tokens; in [0, 1).
+        top_k: keep the `top_k` likeliest tokens (all, if there are fewer).
+        top_p: keep the smallest set of likeliest tokens whose probability reaches `top_p`; the token that crosses
+            the line is kept; in (0, 1].
+
+    Raises:
+        ValueError, TypeError: a setting outside its range, or two of them together.
+    """
+
+    clamp: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+
+    def __post_init__(self) -> None:
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        if len(given) > 1:
+            raise ValueError(f"`clamp`, `top_k` and `top_p` exclude each other, got {given}. Give one of them.")
+        if self.clamp is not None:
+            share = require_finite("clamp", self.clamp)
+            require(0 <= share < 1, "clamp", "lie in [0, 1)", self.clamp, "It is the share of tokens to drop.")
+        if self.top_k is not None:
+            require_count("top_k", self.top_k, least=1)
+        if self.top_p is not None:
+            share = require_finite("top_p", self.top_p)
+            require(0 < share <= 1, "top_p", "lie in (0, 1]", self.top_p, "It is the probability to keep.")
+
+    def keeps_all(self, vocab: int) -> bool:
+        """Whether no token of a vocabulary of this size is dropped, whatever the logits."""
+        return self.kept(vocab) == vocab and (self.top_p is None or self.top_p == 1)
+
+    def kept(self, vocab: int) -> int:
+        """How many tokens a rule by count keeps; all of them under `top_p`, whose count depends on the row."""
+        if self.clamp is not None:
+            return vocab - int(self.clamp * vocab)
+        return vocab if self.top_k is None else min(self.top_k, vocab)
+
+
+def cut(x: Tensor, support: Support) -> tuple[Tensor, Tensor]:
+    """Return the threshold `tau [n]` of each row of `x [n, V]` and the weight `[n]` of the tokens that tie with it."""
+    if support.top_p is not None:
+        return _cut_by_mass(x, support.top_p)
+    return _cut_by_count(x, support.kept(x.shape[-1]))
+
+
+def _cut_by_count(x: Tensor, kept: int) -> tuple[Tensor, Tensor]:
+    # Selection, not sort: from the top while few are kept, by the k-th value otherwise.
+    vocab = x.shape[-1]
+    if kept <= vocab // 8:
+        tau = x.topk(kept, dim=-1, sorted=False).values.amin(-1)
+    else:
+        tau = x.kthvalue(vocab - kept + 1, dim=-1).values
+    above, tied = _compare(x, tau)
+    return tau, (kept - above).to(x.dtype) / tied.clamp(min=1).to(x.dtype)
+
+
+def _cut_by_mass(x: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
+    # The j-th likeliest token is kept while the mass before it is still short of top_p.
+    ordered = x.sort(dim=-1, descending=True).values
+    mass_before = ordered.softmax(-1).cumsum(-1).roll(1, -1)
+    mass_before[..., 0] = 0
+    kept = (mass_before < top_p).sum(-1).clamp(min=1)
+    tau = ordered.gather(-1, (kept - 1).unsqueeze(-1)).squeeze(-1)
+    above, tied = _compare(x, tau)
+    return tau, (kept - above).to(x.dtype) / tied.clamp(min=1).to(x.dtype)
+
+
+def _compare(x: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
+    edge = tau.unsqueeze(-1)
+    return (x > edge).sum(-1), (x == edge).sum(-1)
+
+
+def weights(x: Tensor, tau: Tensor, tie_weight: Tensor) -> Tensor:
+    """Return the weight `[n, V]` with which each token of `x [n, V]` is kept: 1, the tie's weight, or 0."""
+    edge = tau.unsqueeze(-1)
+    return (x > edge).to(x.dtype) + (x == edge).to(x.dtype) * tie_weight.unsqueeze(-1)
+
+
+def support_of(clamp: float | None, top_k: int | None, top_p: float | None) -> Support | None:
+    """Return the support of a call's keywords; None when none is given."""
+    if clamp is None and top_k is None and top_p is None:
+        return None
+    return Support(clamp=clamp, top_k=top_k, top_p=top_p)
+
+
+def check_temperature(temperature: float) -> float:
+    """Return `temperature` if it is a positive finite number; raise otherwise."""
+    value = require_finite("temperature", temperature)
+    require(value > 0, "temperature", "be positive", temperature)
+    return value
+
+
+def check_logits(logits: Tensor, name: str = "logits") -> None:
+    """Raise unless `logits` is a floating tensor `[..., V]` with `V >= 2`."""
+    if not isinstance(logits, Tensor):
+        raise TypeError(sentence(name, "be a torch.Tensor", type(logits).__name__))
+    if not logits.is_floating_point():
+        raise TypeError(sentence(name, "have a floating dtype", logits.dtype))
+    require(logits.dim() >= 1, name, "have a vocabulary dimension [..., V]", tuple(logits.shape))
+    require(logits.shape[-1] >= 2, name, "have at least two tokens, V >= 2,", tuple(logits.shape))
+
+
+def check_targets(targets: Tensor, shape: torch.Size) -> None:
+    """Raise unless `targets` holds one integer token per row."""
+    if not isinstance(targets, Tensor) or targets.is_floating_point() or targets.dtype == torch.bool:
+        raise TypeError(sentence("targets", "be an integer tensor", getattr(targets, "dtype", type(targets).__name__)))
+    require(targets.shape == shape, "targets", f"have the rows' shape {tuple(shape)}", tuple(targets.shape))
+
+
+def check_target_range(targets: Tensor, vocab: int) -> None:
+    """Raise unless every target is a token of the vocabulary or the skip mark -100 (CPU only: it reads the values)."""
+    # On a GPU the read would stall the queue; there a target out of range trips the gather's own device assertion.
+    if targets.device.type != "cpu" or targets.numel() == 0:
+        return
+    low, high = int(targets.min()), int(targets.max())
+    inside = high < vocab and (low >= 0 or bool(((targets >= 0) | (targets == IGNORED)).all()))
+    require(inside, "targets", f"be tokens in [0, {vocab}) or {IGNORED}", (low, high))
+
+
+IGNORED = -100
+"""The target of a row to skip: its outputs are 0 and it takes no gradient."""
