@@ -1,0 +1,99 @@
+"""Any controller, led to zero at the end of the run."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal, NamedTuple, get_args
+
+from entrostat.controllers._base import RUN_LENGTH, Controller, measured
+from entrostat.errors import require, require_count, require_finite, sentence, unknown_name
+
+AnnealedShape = Literal["linear", "step"]
+
+
+class AnnealedState(NamedTuple):
+    """What the wrapper carries from window to window."""
+
+    updates: int
+    """Windows measured so far."""
+    inner: Any
+    """The wrapped controller's state."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Annealed:
+    """Multiply a controller's coefficient to exactly zero over the last part of the run.
+
+        n      = round(last * total), at least 1           the last n of the windows 1 ... total are annealed
+        factor = 1                     in the window w of w <= total - n
+                 (total - w) / n       after it, `"linear"`: the last window has exactly 0
+                 0                     after it, `"step"`
+
+    The wrapped controller is held from the first annealed window on. Otherwise it would answer the falling entropy
+    by a rising coefficient and undo the annealing.
+
+    The paper trains with the bonus; the final policy need not carry it. How long the run is only the host knows: it
+    binds `total` with `with_total`. Skipped windows (no tokens, entropy not finite) delay the end by themselves.
+
+    Args:
+        controller: the controller to anneal. May be given by position.
+        last: part of the run that is annealed, in (0, 1].
+        shape: `"linear"`, or `"step"` for zero at once.
+        total: windows of the whole run; `None` until the host binds it.
+
+    Raises:
+        ValueError: `last` outside (0, 1], an unknown shape, or a read or update before `total` is bound.
+
+    Reference:
+        A linearly annealed entropy target did best in Entrocraft, arXiv 2604.26326; the wrapper itself is ours.
+
+    Example:
+        >>> from entrostat.controllers import Constant
+        >>> run = Annealed(Constant(coef=0.1), last=0.4, total=10)
+        >>> state, seen = run.init(), []
+        >>> for _ in range(10):
+        ...     seen.append(round(run.coefficient(state), 3))
+        ...     state = run.update(state, entropy=0.3)
+        >>> seen
+        [0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.075, 0.05, 0.025, 0.0]
+    """
+
+    controller: Controller[Any] = dataclasses.field(kw_only=False)
+    last: float = 0.3
+    shape: AnnealedShape = "linear"
+    total: int | None = dataclasses.field(default=None, metadata={RUN_LENGTH: True})
+
+    def __post_init__(self) -> None:
+        require(0 < require_finite("last", self.last) <= 1, "last", "lie in (0, 1]", self.last)
+        if self.shape not in get_args(AnnealedShape):
+            raise unknown_name("shape", self.shape, get_args(AnnealedShape))
+        if self.total is not None:
+            require_count("total", self.total, least=1)
+
+    def init(self) -> AnnealedState:
+        """Return the state before the first update."""
+        return AnnealedState(updates=0, inner=self.controller.init())
+
+    def coefficient(self, state: AnnealedState) -> float:
+        """Return the wrapped coefficient times the factor of this window."""
+        return self._factor(state.updates + 1) * self.controller.coefficient(state.inner)
+
+    def update(self, state: AnnealedState, *, entropy: float) -> AnnealedState:
+        """Return the state after one window; the wrapped state moves only before the annealed part."""
+        value = measured(entropy)
+        if value is None:
+            return state
+        window = state.updates + 1
+        held = self._factor(window) < 1
+        inner = state.inner if held else self.controller.update(state.inner, entropy=value)
+        return AnnealedState(updates=window, inner=inner)
+
+    def _factor(self, window: int) -> float:
+        """Return the factor of window number `window`, counted from 1."""
+        if self.total is None:
+            remedy = "Bind the length of the run: `with_total(controller, total)`."
+            raise ValueError(sentence("total", "be known before the coefficient is", None, remedy))
+        annealed = max(1, round(self.last * self.total))
+        if window <= self.total - annealed:
+            return 1.0
+        return max(0, self.total - window) / annealed if self.shape == "linear" else 0.0
