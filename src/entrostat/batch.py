@@ -1,0 +1,74 @@
+"""What the host's objective reads, as one value: the batch of tokens that edits change and terms look at."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from entrostat.errors import sentence
+
+
+def _alone(values: Tensor) -> Tensor:
+    return values
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenBatch:
+    """One micro-batch of response tokens. Tensors are `[B, T]` unless said otherwise; frozen: edits return a new one.
+
+    Positions outside `mask` may hold anything, NaN included; nothing may depend on them.
+
+    Raises:
+        ValueError: a tensor whose shape is not the one named below.
+    """
+
+    logprobs: Tensor
+    """Log-probs of the sampled tokens under the policy being trained; carries gradient."""
+    old_logprobs: Tensor
+    """Log-probs the ratio is formed with; no gradient."""
+    advantages: Tensor
+    """Advantage of every token; a host's per-sequence advantage is spread over its tokens."""
+    mask: Tensor
+    """1 at the response's own tokens, 0 at padding and at tokens a tool wrote."""
+    entropy: Tensor
+    """Shannon entropy of the full next-token distribution, nats; carries gradient."""
+    clamped_entropy: Tensor
+    """The recipe's own measure, nats; carries gradient; equal to `entropy` where nothing is clamped."""
+    kept_mass: Tensor
+    """Probability of the tokens the measure keeps."""
+    clip_low: Tensor
+    """How far the ratio may fall below 1 before it is clipped."""
+    clip_high: Tensor
+    """How far the ratio may rise above 1 before it is clipped."""
+    ref_logprobs: Tensor | None = None
+    """Log-probs under the reference model, where the host keeps one; no gradient."""
+    old_entropy: Tensor | None = None
+    """Entropy at the time of the rollout, where the host measured it; no gradient."""
+    rewards: Tensor | None = None
+    """`[B]` total reward of each response, where the host gives it."""
+    group_ids: Tensor | None = None
+    """`[B]` number of the prompt group of each response, where the host gives it."""
+    step: int = 0
+    """Optimizer steps done."""
+    total_steps: int | None = None
+    """Optimizer steps of the whole run, where known."""
+    gather: Callable[[Tensor], Tensor] = _alone
+    """Joins a 1-d tensor of any length over all ranks, for statistics of the whole batch; the identity on one rank."""
+
+    def __post_init__(self) -> None:
+        shape = self.logprobs.shape
+        for field in dataclasses.fields(self):
+            value: Any = getattr(self, field.name)
+            if not isinstance(value, Tensor):
+                continue
+            expected = shape[:1] if field.name in ("rewards", "group_ids") else shape
+            if value.shape != expected:
+                raise ValueError(sentence(field.name, f"have the shape {tuple(expected)}", tuple(value.shape)))
+
+    def replace(self, **changes: Any) -> TokenBatch:
+        """Return a copy with some fields changed."""
+        return dataclasses.replace(self, **changes)

@@ -1,0 +1,7 @@
+"""Edits: pure changes of what the host's objective reads. One idea per file."""
+
+from entrostat.edits._base import EDITABLE as EDITABLE
+from entrostat.edits._base import Edit as Edit
+from entrostat.edits._entropy_mask import EntropyMask as EntropyMask
+
+__all__ = ["EDITABLE", "Edit", "EntropyMask"]
