@@ -1,0 +1,68 @@
+"""Recipes: one published system per file, as a value that names its parts."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from entrostat.errors import unknown_name
+from entrostat.recipes._aent import aent as aent
+from entrostat.recipes._base import HOST_OFFERS as HOST_OFFERS
+from entrostat.recipes._base import Paper as Paper
+from entrostat.recipes._base import Recipe as Recipe
+from entrostat.recipes._entropy_bonus import entropy_bonus as entropy_bonus
+from entrostat.recipes._none import none as none
+
+RECIPES: dict[str, Callable[..., Recipe]] = {"aent": aent, "entropy_bonus": entropy_bonus, "none": none}
+"""Every recipe by name; in Python, call the function."""
+
+
+def names() -> list[str]:
+    """Return the names of all recipes, sorted.
+
+    Example:
+        >>> "aent" in names()
+        True
+    """
+    return sorted(RECIPES)
+
+
+def get(name: str) -> Callable[..., Recipe]:
+    """Return the function that builds the recipe of this name.
+
+    Raises:
+        ValueError: no recipe has this name; the nearest one is suggested.
+
+    Example:
+        >>> get("aent")(low=0.1, high=0.2).name
+        'aent'
+    """
+    if name not in RECIPES:
+        raise unknown_name("recipe", name, RECIPES)
+    return RECIPES[name]
+
+
+def build(name: str, parameters: dict[str, Any]) -> Recipe:
+    """Build a recipe from a name and parameters as a TOML file gives them.
+
+    Raises:
+        ValueError: an unknown name or parameter (the nearest is suggested), a missing one, or a value out of range.
+
+    Example:
+        >>> build("entropy_bonus", {"coef": 0.01}).name
+        'entropy_bonus'
+    """
+    factory = get(name)
+    known = inspect.signature(factory).parameters
+    for parameter in parameters:
+        if parameter not in known:
+            raise unknown_name(f"parameter of recipe {name!r}", parameter, known)
+    if missing := [key for key, value in known.items() if value.default is value.empty and key not in parameters]:
+        raise ValueError(
+            f"recipe {name!r} needs {', '.join(f'`{key}`' for key in missing)}, which it has no default for."
+        )
+    return factory(**parameters)
+
+
+__all__ = ["HOST_OFFERS", "RECIPES", "Paper", "Recipe", "aent", "build", "entropy_bonus", "get", "names", "none"]

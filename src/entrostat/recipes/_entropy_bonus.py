@@ -1,0 +1,66 @@
+"""The ordinary entropy bonus on the full vocabulary ("EntReg" in AEnt's tables)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from entrostat.controllers import Constant, Controller
+from entrostat.measures import Measure, Shannon
+from entrostat.recipes._base import Paper, Recipe
+from entrostat.terms import EntropyBonus
+
+PAPER = Paper(
+    title="Function Optimization Using Connectionist Reinforcement Learning Algorithms",
+    authors="Ronald J. Williams and Jing Peng",
+    year=1991,
+    url="https://doi.org/10.1080/09540099108946587",
+    bibtex="""@article{williams1991function,
+  title   = {Function Optimization Using Connectionist Reinforcement Learning Algorithms},
+  author  = {Williams, Ronald J. and Peng, Jing},
+  journal = {Connection Science},
+  volume  = {3},
+  number  = {3},
+  pages   = {241--268},
+  year    = {1991}
+}""",
+)
+
+
+def entropy_bonus(
+    *, coef: float | None = None, controller: Controller[Any] | None = None, measure: Measure | None = None
+) -> Recipe:
+    """The host's loss minus `coef` times the mean token entropy.
+
+        L = L_host - coef (1/N) sum_{b,t} H_{b,t}
+
+    Args:
+        coef: a constant coefficient. No default: what helps one model makes another babble.
+        controller: a control law in place of the constant.
+        measure: what is paid for; the Shannon entropy of the full distribution if None.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        ValueError: neither or both of `coef` and `controller`.
+
+    Reference:
+        Williams and Peng 1991; Mnih et al. 2016 (A3C). What it does to a language model: Shen, arXiv 2509.03493.
+
+    Example:
+        >>> entropy_bonus(coef=0.001).controller
+        Constant(coef=0.001)
+    """
+    if (coef is None) == (controller is None):
+        given = f"coef={coef!r}, controller={controller!r}"
+        raise ValueError(f"`entropy_bonus` needs exactly one of `coef` and `controller`, got {given}.")
+    law: Controller[Any] = Constant(coef=coef) if coef is not None else controller  # pyright: ignore[reportAssignmentType]
+    return Recipe(
+        name="entropy_bonus",
+        summary="The ordinary entropy bonus, over the whole vocabulary.",
+        measure=measure or Shannon(),
+        controller=law,
+        terms=(EntropyBonus(),),
+        paper=PAPER,
+        parameters={"coef": coef, "controller": controller, "measure": measure},
+    )
