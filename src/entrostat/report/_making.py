@@ -1,0 +1,108 @@
+"""Says how a report's numbers came about: settings, seeds, evaluations, versions, and the conventions of the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from entrostat.report._alarms import COLLAPSED, EXPLODED, LEAKED, PINNED, WINDOW
+from entrostat.report._facts import Group
+from entrostat.report._load import Run
+from entrostat.report._panels import window
+from entrostat.report._text import ABSENT, duration, listed, number, percent, shown
+from entrostat.report._words import HELD
+
+
+def making(groups: list[Group]) -> str:
+    """Return the section's HTML: a list of facts, a table of settings, the notes."""
+    runs = [run for group in groups for run in group.runs]
+    return _facts(runs) + _settings(groups) + _notes(runs)
+
+
+def _facts(runs: list[Run]) -> str:
+    seconds = [run.process_seconds for run in runs if run.process_seconds is not None]
+    rows = {
+        "Task": _each(run.task for run in runs),
+        "Start model": _each(run.model for run in runs),
+        "Seeds": _each(str(run.seed) for run in runs),
+        "Steps": _each(str(run.planned) for run in runs),
+        "Evaluations": _evaluations(runs),
+        "CPU time, all runs": duration(sum(seconds)) if seconds else "",
+        "Versions": _versions(runs),
+    }
+    return "<dl>" + "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items() if value) + "</dl>"
+
+
+def _each(values: Iterable[str]) -> str:
+    return shown(listed(sorted({value for value in values if value}, key=lambda value: (len(value), value))))
+
+
+def _evaluations(runs: list[Run]) -> str:
+    kinds = {
+        (item.split, item.problems, item.samples, item.temperature): None for run in runs for item in run.evaluations
+    }
+    return "<br>".join(
+        f"{shown(split, limit=60)}: {problems:,} problems, {samples} samples each at temperature {number(temperature)}"
+        for split, problems, samples, temperature in sorted(kinds)
+    )
+
+
+def _versions(runs: list[Run]) -> str:
+    found: dict[str, dict[str, None]] = {}
+    for run in runs:
+        for name, version in run.versions.items():
+            found.setdefault(name, {})[str(version)] = None
+    return ", ".join(f"{shown(name, limit=60)} {shown(' / '.join(found[name]), limit=200)}" for name in found)
+
+
+def _settings(groups: list[Group]) -> str:
+    flat = [dict(_flat(group.runs[0].parameters)) for group in groups]
+    names = dict.fromkeys(name for settings in flat for name in settings)
+    if not names:
+        return ""
+    head = "".join(f'<th scope="col">{shown(group.label)}</th>' for group in groups)
+    rows = "".join(
+        f'<tr><th scope="row">{shown(name, limit=100)}</th>'
+        + "".join(f"<td>{shown(settings.get(name, ABSENT), limit=300)}</td>" for settings in flat)
+        + "</tr>"
+        for name in names
+    )
+    return (
+        '<div class="wide" role="region" tabindex="0" aria-label="Settings of the recipes"><table class="settings">'
+        '<caption class="unseen">Settings of the recipes</caption>'
+        f'<thead><tr><th scope="col">Setting</th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    )
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for name, value in settings.items():
+        if isinstance(value, dict) and value:
+            pairs += _flat(value, f"{prefix}{name}.")
+        else:
+            pairs.append((prefix + name, value if isinstance(value, str) else json.dumps(value)))
+    return pairs
+
+
+def _notes(runs: list[Run]) -> str:
+    bold = window(max(run.reached for run in runs))
+    notes = (
+        "Intervals are 95 % intervals of the mean over seeds (by Student). They show how much the seed matters, not "
+        "how much the choice of problems does.",
+        "The last values of a step series are means over the last 20 steps (fewer in runs under 40 steps), its "
+        "start is the mean of the first 5. The last model is evaluated, never the best one.",
+        f"Thin lines are single seeds as recorded. The bold line is the median over seeds, smoothed over {bold} "
+        "steps. Lines of many points are thinned for drawing; the least and the greatest of every stretch stay.",
+        f"A finding must last {WINDOW} steps. Collapsed: entropy under {percent(COLLAPSED)} of its start until the "
+        f"end. Exploded: entropy over {EXPLODED:g} times its start. Leaked: over {percent(LEAKED)} of the probability "
+        f"on useless tokens. Pinned: the coefficient at its ceiling in at least {percent(PINNED)} of the steps. Held in "
+        f"band: inside it for at least {percent(HELD)} of the steps after warm-up.",
+        "Drag across a plot to zoom all of them; double-click to see the whole run again.",
+    )
+    return '<h3>How to read it</h3><ul class="notes">' + "".join(f"<li>{note}</li>" for note in notes) + "</ul>"
+
+
+def job_html(text: str, name: Callable[[str], str] = shown) -> str:
+    """Return the resolved job file, folded away."""
+    return f'<details><summary>The job as resolved</summary><pre tabindex="0">{name(text)}</pre></details>'

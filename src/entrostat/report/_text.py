@@ -1,0 +1,137 @@
+"""Turns values and foreign text into HTML that shows them and does nothing else.
+
+Everything that comes out of a run directory is foreign: labels, settings, and above all what a model wrote. It reaches
+the page through `shown` or `embedded` only.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+from entrostat.report._statistics import Estimate
+
+ABSENT = "\N{EN DASH}"
+"""Stands for a value nobody measured."""
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_STACK = 2  # combining marks in a row that living languages use; more is a tower drawn over the neighbouring lines
+
+
+def visible(text: str, *, limit: int = 2000) -> str:
+    """Return text in which no character is invisible, turns the writing direction or leaves its line.
+
+    Example:
+        >>> visible("a\\u202eb\\x00")
+        'a⟨U+202E⟩b⟨U+0000⟩'
+        >>> visible("long", limit=2)
+        'lo… (2 more characters)'
+    """
+    shown: list[str] = []
+    stacked = 0
+    for char in text[:limit]:
+        category = unicodedata.category(char)
+        stacked = stacked + 1 if category in ("Mn", "Me") else 0
+        hidden = (category in _INVISIBLE and char != "\n") or stacked > _STACK
+        shown.append(f"⟨U+{ord(char):04X}⟩" if hidden else char)
+    rest = len(text) - limit
+    return "".join(shown) + (f"… ({rest:,} more characters)" if rest > 0 else "")
+
+
+def shown(value: object, *, limit: int = 2000) -> str:
+    """Return foreign text as safe HTML, hidden characters spelled out."""
+    return html.escape(visible(str(value), limit=limit))
+
+
+def embedded(value: Any) -> str:
+    """Return JSON that can stand inside a script element: it has no character with a meaning to HTML.
+
+    Example:
+        >>> embedded({"a": "</script>\\u2028"})
+        '{"a":"\\\\u003c/script\\\\u003e\\\\u2028"}'
+    """
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def number(value: float | None) -> str:
+    """Return a value in three digits, a dash for none.
+
+    Example:
+        >>> number(0.3514), number(12.34), number(0.00042), number(None) == ABSENT
+        ('0.351', '12.3', '0.00042', True)
+    """
+    if value is None or not math.isfinite(value):
+        return ABSENT
+    if value == 0:
+        return "0"
+    if 0.01 <= abs(value) < 1000:
+        return f"{value:.{min(3, max(0, 2 - math.floor(math.log10(abs(value)))))}f}"
+    return f"{value:.2g}" if abs(value) < 1 else f"{value:,.0f}"
+
+
+def percent(value: float | None) -> str:
+    """Return a share in percent.
+
+    Example:
+        >>> percent(0.5784), percent(0.0042), percent(1.0), percent(0.0), percent(1e-7)
+        ('57.8%', '0.42%', '100%', '0%', '<0.001%')
+    """
+    return ABSENT if value is None or not math.isfinite(value) else f"{_hundredths(value)}%"
+
+
+def _hundredths(value: float) -> str:
+    scaled = 100 * value
+    if scaled == 0 or scaled == 100:
+        return f"{scaled:.0f}"
+    if 0 < scaled < 0.001:
+        return "<0.001"
+    return f"{scaled:.1f}" if abs(scaled) >= 1 else f"{scaled:.2g}"
+
+
+def with_interval(found: Estimate | None, *, share: bool = False) -> str:
+    """Return a mean over seeds with its interval, if it has one.
+
+    Example:
+        >>> with_interval(Estimate(0.578, 0.0351, 3), share=True)
+        '57.8 ± 3.5%'
+        >>> with_interval(Estimate(0.094, None, 1))
+        '0.094'
+    """
+    if found is None:
+        return ABSENT
+    if found.half is None:
+        return percent(found.mean) if share else number(found.mean)
+    if share:
+        return f"{_hundredths(found.mean)} ± {_hundredths(found.half)}%"
+    return f"{number(found.mean)} ± {number(found.half)}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time in the two largest units.
+
+    Example:
+        >>> duration(75.4), duration(3720), duration(4.24)
+        ('1 min 15 s', '1 h 2 min', '4.2 s')
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return ABSENT
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 1:
+        return f"{rest} s"
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def listed(items: Sequence[str]) -> str:
+    """Return a list in words.
+
+    Example:
+        >>> listed(["a", "b", "c"])
+        'a, b and c'
+    """
+    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1] if items else ""

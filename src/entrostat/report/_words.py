@@ -1,0 +1,228 @@
+"""Says in words what the numbers of a report mean. Every sentence is made from records; none is canned praise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from entrostat.report._alarms import COLLAPSED, EXPLODED, LEAKED, Alarm
+from entrostat.report._facts import Facts, Group, start_model
+from entrostat.report._load import Run
+from entrostat.report._statistics import Estimate, mean
+from entrostat.report._text import ABSENT, listed, number, percent, with_interval
+
+Name = Callable[[Group], str]
+"""How a recipe is written: as plain text or marked up."""
+
+HELD = 0.6
+"""Share of steps inside the band from which we say that the band held."""
+
+_CLAUSES = {
+    "exploded": "exploded under",
+    "collapsed": "collapsed under",
+    "withdrawn": "fell to less than half once the coefficient was withdrawn under",
+    "held": "stayed mostly inside its band under",
+    "wandered": "left its band under",
+}
+_CHIPS = {
+    "exploded": "exploded",
+    "collapsed": "collapsed",
+    "withdrawn": "released",
+    "held": "held in band",
+    "wandered": "left its band",
+    "plain": "no alarm",
+    "empty": "no steps yet",
+}
+
+
+def verdict(group: Group) -> str:
+    """Return what happened to a recipe's entropy in one word, the worst of its seeds first."""
+    if not group.facts:
+        return "empty"
+    kinds = {alarm.kind for facts in group.facts for alarm in facts.alarms}
+    for kind in ("exploded", "collapsed", "withdrawn"):
+        if kind in kinds:
+            return kind
+    inside = group.over_seeds("in_band")
+    if inside is None:
+        return "plain"
+    return "held" if inside.mean >= HELD else "wandered"
+
+
+def chip(group: Group) -> str:
+    """Return the verdict as a label of a word or two."""
+    return _CHIPS[verdict(group)]
+
+
+def headline(groups: list[Group], name: Name) -> str:
+    """Return one sentence: where each recipe took the entropy."""
+    by_kind: dict[str, list[Group]] = {}
+    for group in groups:
+        by_kind.setdefault(verdict(group), []).append(group)
+    clauses = [
+        f"{clause} {listed([_with_share(group, kind, name) for group in by_kind[kind]])}"
+        for kind, clause in _CLAUSES.items()
+        if kind in by_kind
+    ]
+    if "plain" in by_kind:
+        clauses.append(f"ended at {listed([_kept(group, name) for group in by_kind['plain']])}")
+    if not clauses:
+        return "No run has a step on record yet."
+    return f"Entropy {listed(clauses)}."
+
+
+def _with_share(group: Group, kind: str, name: Name) -> str:
+    found, all_of = len(group.with_alarm(kind)), len(group.facts)
+    partial = kind in ("exploded", "collapsed", "withdrawn") and found < all_of
+    return name(group) + (f" ({found} of {all_of} seeds)" if partial else "")
+
+
+def _kept(group: Group, name: Name) -> str:
+    return f"{_share_of_start(group)} of its start under {name(group)}"
+
+
+def _share_of_start(group: Group) -> str:
+    share = mean(
+        facts.entropy / facts.entropy_start
+        for facts in group.final
+        if facts.entropy is not None and facts.entropy_start
+    )
+    return ABSENT if share is None else f"{100 * share:.0f}%"
+
+
+def standfirst(groups: list[Group], ks: list[str], name: Name) -> list[str]:
+    """Return the sentences under the headline: pass@k of all recipes, and leaks."""
+    sentences = [sentence for k in dict.fromkeys(ks[:1] + ks[-1:]) if (sentence := _passes(groups, k, name))]
+    leaking = [group for group in groups if group.with_alarm("leaked")]
+    if leaking:
+        listing = listed([_with_leak(group, name) for group in leaking])
+        sentences.append(f"More than {percent(LEAKED)} of the probability leaked into useless tokens under {listing}.")
+    if sentences and all(len(group.final) < 2 for group in groups):
+        sentences.append("One seed: no interval.")
+    return sentences
+
+
+def _with_leak(group: Group, name: Name) -> str:
+    found = group.with_alarm("leaked")
+    share = f", {len(found)} of {len(group.facts)} seeds" if len(found) < len(group.facts) else ""
+    return f"{name(group)} (at worst {percent(max(alarm.value for _, alarm in found))}{share})"
+
+
+def _passes(groups: list[Group], k: str, name: Name) -> str:
+    ended = [f"{with_interval(found, share=True)} under {name(g)}" for g in groups if (found := g.passed(k))]
+    if not ended:
+        return ""
+    before = start_model([run for group in groups for run in group.runs], k)
+    origin = f" The start model had {with_interval(before, share=True)}." if before else ""
+    return f"pass@{k} ended at {listed(ended)}.{origin}"
+
+
+def account(group: Group, ks: list[str]) -> list[str]:
+    """Return the sentences about one recipe: entropy, band, accuracy, clamp."""
+    if not group.facts:
+        return ["Nothing to tell yet: no step is on record."]
+    sentences = [_entropy(group), _band(group), *(_pass(group, k) for k in ks), _clamp(group)]
+    return [sentence for sentence in sentences if sentence]
+
+
+def _entropy(group: Group) -> str:
+    first, last = group.over_seeds("entropy_start"), group.over_seeds("entropy")
+    if first is None or last is None:
+        return "The entropy was not a finite number at any step."
+    over = f"over {last.seeds} seeds" if last.seeds > 1 else "one seed: no interval"
+    return (
+        f"Entropy went from {number(first.mean)} to {with_interval(last)} nats per token ({over}), "
+        f"{_share_of_start(group)} of its start."
+    )
+
+
+def _band(group: Group) -> str:
+    inside = group.over_seeds("in_band")
+    if inside is None:
+        return ""
+    return f"Its clamped entropy was inside the band for {percent(inside.mean)} of the steps after warm-up."
+
+
+def _pass(group: Group, k: str) -> str:
+    last, change = group.passed(k), group.pass_change(k)
+    if last is None:
+        return ""
+    if change is None:
+        return f"pass@{k} ended at {with_interval(last, share=True)}."
+    before = percent(last.mean - change.mean)
+    return f"pass@{k} {_moved(change)} {before} to {with_interval(last, share=True)}."
+
+
+def _moved(change: Estimate) -> str:
+    # A direction is claimed only where the interval of the change leaves out zero; one seed claims none.
+    if change.half is None:
+        return "went from"
+    if change.low > 0:
+        return "rose from"
+    return "fell from" if change.high < 0 else "did not move clearly, from"
+
+
+def _clamp(group: Group) -> str:
+    mass, nats = group.over_seeds("removed_mass"), group.over_seeds("removed_entropy")
+    whole = group.over_seeds("entropy_mean")
+    if mass is None or nats is None or whole is None:
+        return ""
+    if mass.mean == 0 and nats.mean == 0:
+        return "Nothing was clamped: its measure is the full entropy."
+    part = abs(nats.mean) / whole.mean if whole.mean > 0 else 0.0
+    did = "it was nearly inert" if part < 0.05 and mass.mean < 0.01 else "it did something"
+    return (
+        f"The clamp removed {percent(mass.mean)} of the probability and {number(nats.mean)} nats "
+        f"({percent(part)} of the entropy) on average over the run: {did}."
+    )
+
+
+def warnings(group: Group) -> list[str]:
+    """Return one sentence per kind of finding, with the steps and seeds it concerns."""
+    kinds = dict.fromkeys(alarm.kind for facts in group.facts for alarm in facts.alarms)
+    return [_WARNINGS[kind](group.with_alarm(kind)) for kind in kinds]
+
+
+def _begins(found: list[tuple[Facts, Alarm]]) -> str:
+    return "from step " + listed([f"{alarm.step} (seed {facts.run.seed})" for facts, alarm in found])
+
+
+def _worst(found: list[tuple[Facts, Alarm]]) -> float:
+    return max(alarm.value for _, alarm in found)
+
+
+def _pinned(found: list[tuple[Facts, Alarm]]) -> str:
+    shares = listed([f"{percent(alarm.value)} of the steps (seed {facts.run.seed})" for facts, alarm in found])
+    return f"Pinned: the coefficient sat at its ceiling in {shares}; the controller had no more to give."
+
+
+_WARNINGS: dict[str, Callable[[list[tuple[Facts, Alarm]]], str]] = {
+    "collapsed": lambda found: (
+        f"Collapsed: entropy fell below {percent(COLLAPSED)} of its start and stayed there, {_begins(found)}."
+    ),
+    "withdrawn": lambda found: (
+        f"Released: once its coefficient had gone back to zero, entropy fell below {percent(COLLAPSED)} of its "
+        f"start, {_begins(found)}."
+    ),
+    "exploded": lambda found: (
+        f"Exploded: entropy rose above {EXPLODED:g} times its start, {_begins(found)}; "
+        f"at worst {number(_worst(found))} nats."
+    ),
+    "leaked": lambda found: (
+        f"Leaked: more than {percent(LEAKED)} of the probability went to useless tokens, {_begins(found)}; "
+        f"at worst {percent(_worst(found))}."
+    ),
+    "pinned": _pinned,
+    "idle": lambda _: "Idle: the coefficient was zero at every step, so the recipe's term did nothing.",
+}
+
+
+def unfinished(runs: list[Run], name: Callable[[Run], str]) -> list[str]:
+    """Return one sentence per run whose values are not final."""
+    return [f"{name(run)} {_state(run)}." for run in runs if not run.finished]
+
+
+def _state(run: Run) -> str:
+    words = {"running": "is marked as still running", "done": "is marked as done", "stopped": "was stopped"}
+    state = words.get(run.status, "failed")
+    reached = f"after {run.reached} of {run.planned} steps" if run.steps else "without a single step on record"
+    return f"{state} {reached}"

@@ -1,0 +1,72 @@
+"""Writes the report file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from entrostat.report._facts import groups, ks
+from entrostat.report._load import Run, load
+from entrostat.report._page import page
+from entrostat.report._panels import drawings, panels
+
+
+def write_report(directories: Sequence[Path], out: Path) -> Path:
+    """Write one self-contained HTML page about all runs in some directories, from their records alone.
+
+    Args:
+        directories: each an output directory with `runs/` in it, or the directory of one run.
+        out: the file to write; its directory must exist. An older file is replaced at once or not at all.
+
+    Returns:
+        `out`.
+
+    Raises:
+        ValueError: a directory is missing or holds no run, a file in it is damaged, or `out` cannot be written.
+        ImportError: plotly, whose script the page carries, is not installed.
+
+    Example:
+        >>> import json, tempfile
+        >>> from entrostat.records import RecordWriter, StepRecord
+        >>> run = Path(tempfile.mkdtemp())
+        >>> _ = (run / "run.json").write_text(json.dumps({"schema": 1, "label": "none", "recipe": "none", "seed": 0,
+        ...                                               "steps": 1, "status": "done"}))
+        >>> RecordWriter(run / "records.jsonl").write(
+        ...     StepRecord(step=1, entropy=0.5, clamped_entropy=0.5, kept_mass=1.0, coef=0.0, bonus=0.0))
+        >>> write_report([run], run / "report.html").name
+        'report.html'
+    """
+    runs = load(directories)
+    plotly = _plotly_script()
+    gathered, shown_ks = groups(runs), ks(runs)
+    chosen = panels(shown_ks, _split(runs))
+    drawn = drawings(gathered, chosen)
+    keys = {drawing.panel.key for drawing in drawn}
+    absent = [panel for panel in chosen if panel.key not in keys]
+    _replace(out, page(gathered, drawn, shown_ks, plotly, absent))
+    return out
+
+
+def _split(runs: list[Run]) -> str:
+    # The curve is drawn on the split evaluated most often, the table always on the test split.
+    counts = Counter(item.split for run in runs for item in run.evaluations)
+    return max(sorted(counts), key=lambda split: (counts[split], split == "test"), default="test")
+
+
+def _plotly_script() -> str:
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError:
+        raise ImportError("a report needs plotly: install entrostat with its `report` extra.") from None
+    # A browser hashes a script after it has turned every line break into one "\n".
+    return get_plotlyjs().replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _replace(out: Path, text: str) -> None:
+    part = out.with_name(out.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8", newline="\n")
+        part.replace(out)
+    except OSError as error:
+        raise ValueError(f"cannot write the report to {out}: {error.strerror}.") from None
