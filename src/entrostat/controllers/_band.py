@@ -9,7 +9,7 @@ from typing import NamedTuple
 from entrostat.controllers._base import clip, measured, require_box, require_nonnegative
 from entrostat.errors import require, require_count, sentence
 
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
+_PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
 
 
 class BandState(NamedTuple):

@@ -39,7 +39,7 @@ def state_to_dict(controller: Controller[S], state: S) -> dict[str, Any]:
     """
     saved = {"schema": SCHEMA, "controller": _kind(controller), "settings": _settings(controller)}
     values = _values(state)
-    _restored(f"a {_kind(controller)}", controller.init(), values)
+    _restored(_kind(controller), controller.init(), values)
     return {**saved, "state": values}
 
 
@@ -58,20 +58,20 @@ def state_from_dict(controller: Controller[S], saved: Mapping[str, Any]) -> S:
         >>> saved = state_to_dict(Constant(coef=0.1), Constant(coef=0.1).init())
         >>> state_from_dict(Step(target=0.2, delta=1e-4, ceiling=5e-3), saved)
         Traceback (most recent call last):
-        ValueError: this is the state of a Constant, not of a Step.
+        ValueError: this is the state of `Constant`, not of `Step`.
     """
     kind = _kind(controller)
-    _require_fields(f"the saved state of a {kind}", _FIELDS, saved)
+    _require_fields(f"the saved state of `{kind}`", _FIELDS, saved)
     if saved["schema"] != SCHEMA:
-        raise ValueError(f"the saved state of a {kind} has schema {saved['schema']!r}, this version reads {SCHEMA}.")
+        raise ValueError(f"the saved state of `{kind}` has schema {saved['schema']!r}, this version reads {SCHEMA}.")
     if saved["controller"] != kind:
-        raise ValueError(f"this is the state of a {saved['controller']}, not of a {kind}.")
+        raise ValueError(f"this is the state of `{saved['controller']}`, not of `{kind}`.")
     if saved["settings"] != _settings(controller):
         raise ValueError(
-            f"this state of a {kind} was saved under other settings: {saved['settings']}, "
+            f"this state of `{kind}` was saved under other settings: {saved['settings']}, "
             f"not {_settings(controller)}. Build the controller with the saved settings, or start a new state."
         )
-    return cast(S, _restored(f"a {kind}", controller.init(), saved["state"]))
+    return cast(S, _restored(kind, controller.init(), saved["state"]))
 
 
 def _kind(controller: Controller[Any]) -> str:
@@ -95,20 +95,20 @@ def _values(state: Any) -> dict[str, Any]:
     return {name: _values(value) if isinstance(value, tuple) else value for name, value in state._asdict().items()}
 
 
-def _restored(owner: str, template: Any, values: Any) -> Any:
+def _restored(kind: str, template: Any, values: Any) -> Any:
     """Return `values` as a state like `template`, which says how each field is called and typed."""
-    _require_fields(f"the state of {owner}", template._fields, values)
-    fields = {name: _restored_field(owner, name, like, values[name]) for name, like in template._asdict().items()}
+    _require_fields(f"the state of `{kind}`", template._fields, values)
+    fields = {name: _restored_field(kind, name, like, values[name]) for name, like in template._asdict().items()}
     return type(template)(**fields)
 
 
-def _restored_field(owner: str, name: str, like: Any, value: Any) -> Any:
+def _restored_field(kind: str, name: str, like: Any, value: Any) -> Any:
     if isinstance(like, tuple):
-        return _restored(owner, like, value)
+        return _restored(kind, like, value)
     # type(), since True is an int to isinstance, and a float that lost its point was edited by something else.
     if type(value) is not type(like) or not math.isfinite(value):
         raise ValueError(
-            f"field {name!r} in the state of {owner} must be a finite {type(like).__name__}, got {value!r}."
+            f"field {name!r} in the state of `{kind}` must be a finite {type(like).__name__}, got {value!r}."
         )
     return value
 
