@@ -10,7 +10,7 @@ from entrostat.report._alarms import COLLAPSED, EXPLODED, LEAKED, PINNED, WINDOW
 from entrostat.report._facts import Group
 from entrostat.report._load import Run
 from entrostat.report._panels import window
-from entrostat.report._text import ABSENT, duration, listed, number, percent, shown
+from entrostat.report._text import ABSENT, duration, listed, shown
 from entrostat.report._words import HELD
 
 
@@ -43,7 +43,7 @@ def _evaluations(runs: list[Run]) -> str:
         (item.split, item.problems, item.samples, item.temperature): None for run in runs for item in run.evaluations
     }
     return "<br>".join(
-        f"{shown(split, limit=60)}: {problems:,} problems, {samples} samples each at temperature {number(temperature)}"
+        f"{shown(split, limit=60)}: {problems:,} problems, {samples} samples each at temperature {temperature:g}"
         for split, problems, samples, temperature in sorted(kinds)
     )
 
@@ -92,12 +92,13 @@ def _notes(runs: list[Run]) -> str:
         "how much the choice of problems does.",
         "The last values of a step series are means over the last 20 steps (fewer in runs under 40 steps), its "
         "start is the mean of the first 5. The last model is evaluated, never the best one.",
+        "The numbers above a plot are where its bold lines end, so they are medians; those of the table are means.",
         f"Thin lines are single seeds as recorded. The bold line is the median over seeds, smoothed over {bold} "
         "steps. Lines of many points are thinned for drawing; the least and the greatest of every stretch stay.",
-        f"A finding must last {WINDOW} steps. Collapsed: entropy under {percent(COLLAPSED)} of its start until the "
-        f"end. Exploded: entropy over {EXPLODED:g} times its start. Leaked: over {percent(LEAKED)} of the probability "
-        f"on useless tokens. Pinned: the coefficient at its ceiling in at least {percent(PINNED)} of the steps. Held in "
-        f"band: inside it for at least {percent(HELD)} of the steps after warm-up.",
+        f"A finding must last {WINDOW} steps. Collapsed: entropy under {COLLAPSED:.0%} of its start until the "
+        f"end. Exploded: entropy over {EXPLODED:g} times its start. Leaked: over {LEAKED:.0%} of the probability "
+        f"on useless tokens. Pinned: the coefficient at its ceiling in at least {PINNED:.0%} of the steps. Held "
+        f"in band: inside it for at least {HELD:.0%} of the steps after warm-up.",
         "Drag across a plot to zoom all of them; double-click to see the whole run again.",
     )
     return '<h3>How to read it</h3><ul class="notes">' + "".join(f"<li>{note}</li>" for note in notes) + "</ul>"

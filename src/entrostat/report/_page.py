@@ -242,12 +242,10 @@ def _absent(panels: list[Panel]) -> str:
 def _tables(groups: list[Group], ks: list[str], look: Look) -> str:
     if not any(group.facts for group in groups):
         return ""
-    every = seed_table(groups, ks, look.style)
-    return (
-        '<section><h2>Where it ended</h2><p class="lead">Means over seeds with 95 % intervals. A single seed has '
-        f"none.</p>{final_table(groups, ks, look.style)}<details><summary>Every run</summary>{every}</details>"
-        "</section>"
-    )
+    lead = "Means over seeds with 95% intervals (a single seed has none); pass@k on test problems."
+    every = f"<details><summary>Every run</summary>{seed_table(groups, ks, look.style)}</details>"
+    table = final_table(groups, ks, look.style)
+    return f'<section><h2>Where it ended</h2><p class="lead">{lead}</p>{table}{every}</section>'
 
 
 def _samples(groups: list[Group], look: Look) -> str:
@@ -263,6 +261,7 @@ def _data(groups: list[Group], drawings: list[Drawing], look: Look) -> dict[str,
             "share": drawing.panel.share,
             "sparse": drawing.panel.sparse,
             "log": drawing.log,
+            "named": drawing.panel.section == "entropy",
             "lines": drawing.lines,
         }
         for drawing in drawings

@@ -99,7 +99,7 @@ _SIDE = (
     Panel(
         key="useless_mass",
         title="Useless mass",
-        note=f"Probability of tokens no right answer needs; under {percent(FLOOR)} drawn at {percent(FLOOR)}.",
+        note=f"Probability of tokens no right answer needs. The axis ends at {percent(FLOOR)}.",
         section="side",
         series=_useless,
         share=True,
@@ -178,7 +178,7 @@ def _band(group: Group) -> list[Point]:
 
 def window(length: int) -> int:
     """Return over how many steps the bold line of a panel is smoothed; the raw lines stay visible under it."""
-    return 2 * (length // 80) + 1 if length < 800 else 21
+    return 2 * min(length // 60, 10) + 1
 
 
 def _calm(panel: Panel, middle: list[Point]) -> list[Point]:

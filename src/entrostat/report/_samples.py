@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from entrostat.report._facts import Group
 from entrostat.report._load import Sample, last_samples
-from entrostat.report._text import number, shown
+from entrostat.report._text import shown
 
 RIGHT = 0.5
 """Reward above which a completion counts as right."""
@@ -45,6 +45,6 @@ def _sample_html(sample: Sample, seed: int) -> str:
     place = f"problem {shown(sample.problem, limit=40)}, seed {seed}, step {sample.step}"
     text = f'<span class="prompt">{shown(sample.prompt)}</span> {shown(sample.completion)}'
     return (
-        f'<div class="sample"><p>{verdict}, reward {number(sample.reward)}<br>{place}</p>'
+        f'<div class="sample"><p>{verdict}, reward {sample.reward:.3g}<br>{place}</p>'
         f'<pre tabindex="0" aria-label="prompt and completion">{text}</pre></div>'
     )

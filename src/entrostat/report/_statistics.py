@@ -91,14 +91,14 @@ def running_mean(values: Sequence[float], window: int) -> list[float]:
 
 
 def smoothed(values: Sequence[float], window: int) -> list[float]:
-    """Return centred running means of the same length; the window shrinks evenly towards both ends."""
+    """Return centred running means of the same length; at both ends, of the half window there is."""
     sums = [0.0]
     for value in values:
         sums.append(sums[-1] + value)
     means: list[float] = []
     for i in range(len(values)):
-        reach = min(window // 2, i, len(values) - 1 - i)
-        means.append((sums[i + reach + 1] - sums[i - reach]) / (2 * reach + 1))
+        low, high = max(0, i - window // 2), min(len(values), i + window // 2 + 1)
+        means.append((sums[high] - sums[low]) / (high - low))
     return means
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from entrostat.report._facts import Facts, Group, start_model
 from entrostat.report._load import Run
 from entrostat.report._statistics import Estimate, estimate
-from entrostat.report._text import ABSENT, duration, number, percent, shown, with_interval
+from entrostat.report._text import ABSENT, PLUS_MINUS, duration, number, percent, shown, with_interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Column:
 def columns(ks: list[str]) -> list[Column]:
     """Return the quantities in reading order."""
     return [
-        *(Column(f"pass@{k}, test", _pass_at(k), "share") for k in ks),
+        *(Column(f"pass@{k}", _pass_at(k), "share") for k in ks),
         Column("Entropy, nats", lambda facts: facts.entropy),
         Column("Clamped entropy, nats", lambda facts: facts.clamped_entropy),
         Column("Kept mass", lambda facts: facts.kept_mass, "share"),
@@ -32,8 +32,7 @@ def columns(ks: list[str]) -> list[Column]:
         Column("Useless mass", lambda facts: facts.useless_mass, "share"),
         Column("Reward", lambda facts: facts.reward),
         Column("Silent groups", lambda facts: facts.silent_groups, "share"),
-        Column("Wall time", lambda facts: facts.run.wall_seconds, "time"),
-        Column("CPU time", lambda facts: facts.run.process_seconds, "time"),
+        Column("Time", lambda facts: facts.run.wall_seconds, "time"),
     ]
 
 
@@ -48,7 +47,7 @@ def final_table(groups: list[Group], ks: list[str], style: Callable[[Group], str
     for group in groups:
         cells = [_cell(estimate(map(column.value, group.final)), column.form) for column in shown_columns]
         rows.append(_row(shown(group.label), cells, style(group)))
-    return _table("Last values, mean over seeds and 95 % interval", ["Recipe", *_titles(shown_columns)], rows)
+    return _table("Last values, means over seeds with 95% intervals", ["Recipe", *_titles(shown_columns)], rows)
 
 
 def seed_table(groups: list[Group], ks: list[str], style: Callable[[Group], str]) -> str:
@@ -78,11 +77,9 @@ def _start_row(runs: list[Run], ks: list[str], width: int) -> str:
 def _cell(found: Estimate | None, form: str) -> str:
     if form == "time":
         return f"<td>{duration(found.mean if found else None)}</td>"
-    text = with_interval(found, share=form == "share")
-    if found is None or found.half is None:
-        return f"<td>{text}</td>"
-    middle, half = text.split(" ± ")
-    return f"<td>{middle} <small>± {half}</small></td>"
+    middle, sign, half = with_interval(found, share=form == "share").removesuffix("%").partition(PLUS_MINUS)
+    unit = "%" if form == "share" and found else ""
+    return f"<td>{middle}{unit}{f' <small>{sign.strip()} {half}</small>' if half else ''}</td>"
 
 
 def _plain(value: float | None, form: str) -> str:

@@ -17,6 +17,7 @@ from entrostat.report._statistics import Estimate
 
 ABSENT = "\N{EN DASH}"
 """Stands for a value nobody measured."""
+PLUS_MINUS = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _STACK = 2  # combining marks in a row that living languages use; more is a tower drawn over the neighbouring lines
 
@@ -68,9 +69,9 @@ def number(value: float | None) -> str:
         return ABSENT
     if value == 0:
         return "0"
-    if 0.01 <= abs(value) < 1000:
-        return f"{value:.{min(3, max(0, 2 - math.floor(math.log10(abs(value)))))}f}"
-    return f"{value:.2g}" if abs(value) < 1 else f"{value:,.0f}"
+    if abs(value) < 0.01:
+        return f"{value:.2g}"
+    return f"{value:,.{min(3, max(0, 2 - math.floor(math.log10(abs(value)))))}f}"
 
 
 def percent(value: float | None) -> str:
@@ -96,18 +97,23 @@ def with_interval(found: Estimate | None, *, share: bool = False) -> str:
     """Return a mean over seeds with its interval, if it has one.
 
     Example:
-        >>> with_interval(Estimate(0.578, 0.0351, 3), share=True)
-        '57.8 ± 3.5%'
+        >>> with_interval(Estimate(0.578, 0.0051, 3), share=True) == f"57.8{PLUS_MINUS}0.5%"
+        True
         >>> with_interval(Estimate(0.094, None, 1))
         '0.094'
     """
     if found is None:
         return ABSENT
-    if found.half is None:
-        return percent(found.mean) if share else number(found.mean)
-    if share:
-        return f"{_hundredths(found.mean)} ± {_hundredths(found.half)}%"
-    return f"{number(found.mean)} ± {number(found.half)}"
+    middle = _hundredths(found.mean) if share else number(found.mean)
+    half = "" if found.half is None else PLUS_MINUS + _half(100 * found.half if share else found.half, middle)
+    return f"{middle}{half}{'%' if share else ''}"
+
+
+def _half(value: float, middle: str) -> str:
+    # As many decimals as the mean has, unless that would show an interval as zero.
+    decimals = len(middle.partition(".")[2]) if "e" not in middle else 0
+    text = f"{value:,.{decimals}f}"
+    return text if value == 0 or float(text.replace(",", "")) else f"{value:.1g}"
 
 
 def duration(seconds: float | None) -> str:

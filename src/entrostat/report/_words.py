@@ -17,11 +17,11 @@ HELD = 0.6
 """Share of steps inside the band from which we say that the band held."""
 
 _CLAUSES = {
-    "exploded": "exploded under",
     "collapsed": "collapsed under",
-    "withdrawn": "fell to less than half once the coefficient was withdrawn under",
-    "held": "stayed mostly inside its band under",
+    "exploded": "exploded under",
     "wandered": "left its band under",
+    "held": "stayed mostly inside its band under",
+    "withdrawn": "fell once the coefficient was withdrawn under",
 }
 _CHIPS = {
     "exploded": "exploded",
@@ -77,16 +77,18 @@ def _with_share(group: Group, kind: str, name: Name) -> str:
 
 
 def _kept(group: Group, name: Name) -> str:
-    return f"{_share_of_start(group)} of its start under {name(group)}"
+    return f"{_of_start(group)} under {name(group)}"
 
 
-def _share_of_start(group: Group) -> str:
+def _of_start(group: Group) -> str:
     share = mean(
         facts.entropy / facts.entropy_start
         for facts in group.final
         if facts.entropy is not None and facts.entropy_start
     )
-    return ABSENT if share is None else f"{100 * share:.0f}%"
+    if share is None:
+        return ABSENT
+    return f"{100 * share:.0f}% of its start" if share < 2 else f"{share:.1f} times its start"
 
 
 def standfirst(groups: list[Group], ks: list[str], name: Name) -> list[str]:
@@ -95,7 +97,7 @@ def standfirst(groups: list[Group], ks: list[str], name: Name) -> list[str]:
     leaking = [group for group in groups if group.with_alarm("leaked")]
     if leaking:
         listing = listed([_with_leak(group, name) for group in leaking])
-        sentences.append(f"More than {percent(LEAKED)} of the probability leaked into useless tokens under {listing}.")
+        sentences.append(f"More than {LEAKED:.0%} of the probability leaked into useless tokens under {listing}.")
     if sentences and all(len(group.final) < 2 for group in groups):
         sentences.append("One seed: no interval.")
     return sentences
@@ -130,8 +132,7 @@ def _entropy(group: Group) -> str:
         return "The entropy was not a finite number at any step."
     over = f"over {last.seeds} seeds" if last.seeds > 1 else "one seed: no interval"
     return (
-        f"Entropy went from {number(first.mean)} to {with_interval(last)} nats per token ({over}), "
-        f"{_share_of_start(group)} of its start."
+        f"Entropy went from {number(first.mean)} to {with_interval(last)} nats per token ({over}), {_of_start(group)}."
     )
 
 
@@ -197,10 +198,10 @@ def _pinned(found: list[tuple[Facts, Alarm]]) -> str:
 
 _WARNINGS: dict[str, Callable[[list[tuple[Facts, Alarm]]], str]] = {
     "collapsed": lambda found: (
-        f"Collapsed: entropy fell below {percent(COLLAPSED)} of its start and stayed there, {_begins(found)}."
+        f"Collapsed: entropy fell below {COLLAPSED:.0%} of its start and stayed there, {_begins(found)}."
     ),
     "withdrawn": lambda found: (
-        f"Released: once its coefficient had gone back to zero, entropy fell below {percent(COLLAPSED)} of its "
+        f"Released: once its coefficient had gone back to zero, entropy fell below {COLLAPSED:.0%} of its "
         f"start, {_begins(found)}."
     ),
     "exploded": lambda found: (
@@ -208,7 +209,7 @@ _WARNINGS: dict[str, Callable[[list[tuple[Facts, Alarm]]], str]] = {
         f"at worst {number(_worst(found))} nats."
     ),
     "leaked": lambda found: (
-        f"Leaked: more than {percent(LEAKED)} of the probability went to useless tokens, {_begins(found)}; "
+        f"Leaked: more than {LEAKED:.0%} of the probability went to useless tokens, {_begins(found)}; "
         f"at worst {percent(_worst(found))}."
     ),
     "pinned": _pinned,

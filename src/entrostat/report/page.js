@@ -8,6 +8,7 @@
   const plots = data.panels.map((panel) => ({ panel, node: document.getElementById(`plot-${panel.key}`) }));
   plots.forEach(({ panel }) => (state.log[panel.key] = panel.log));
 
+  const longest = Math.min(18, Math.max(...data.groups.map((group) => group.name.length)));
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const faded = (hex, alpha) => hex + Math.round(alpha * 255).toString(16).padStart(2, "0");
 
@@ -18,7 +19,7 @@
     if (line.kind === "band")
       return { ...base, mode: "lines", fill: "toself", fillcolor: faded(color, 0.13), line: { width: 1, dash: "dot", color: faded(color, 0.6) } };
     if (line.kind === "seed")
-      return { ...base, mode: "lines", visible: base.visible && state.seeds, line: { width: 1, color: faded(color, 0.34) } };
+      return { ...base, mode: "lines", visible: base.visible && state.seeds, line: { width: 1, color: faded(color, 0.28) } };
     return {
       ...base, name: group.name, hoverinfo: "all", hovertemplate: `%{y:${panel.share ? ".3~p" : ".3~g"}}<extra>${group.name}</extra>`,
       mode: panel.sparse ? "lines+markers" : "lines", marker: { size: 7, symbol: group.symbol, color },
@@ -31,20 +32,61 @@
     const log = state.log[panel.key];
     const axis = { color: soft, gridcolor: grid, linecolor: grid, zeroline: false, tickfont: { size: 11.5 }, automargin: true };
     return {
-      autosize: true, margin: { l: 8, r: 8, t: 10, b: 8 }, showlegend: false, hovermode: "x unified", dragmode: touch ? false : "zoom",
+      autosize: true, margin: { l: 8, r: roomForNames(panel) ? 8 + 7.6 * longest : 8, t: 10, b: 8 }, showlegend: false, hovermode: "x unified", dragmode: touch ? false : "zoom",
       paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: { family: style("--sans"), color: soft, size: 12 },
       hoverlabel: { bgcolor: raised, bordercolor: grid, font: { color: ink, size: 12 } },
       xaxis: { ...axis, showgrid: false, range: state.range || [0, data.last * 1.015], nticks: 7, ticks: "outside", ticklen: 4, showline: true, hoverformat: ",d", title: { text: "step", font: { size: 11.5 }, standoff: 4 } },
       yaxis: {
         ...axis, fixedrange: true, type: log ? "log" : "linear", nticks: 6, ticks: "",
-        tickformat: panel.share ? (log ? ".3~p" : "~p") : "~g", dtick: log ? "D1" : undefined,
-        minor: log ? { showgrid: false } : undefined,
+        tickformat: panel.share ? (log ? ".3~p" : "~p") : "~g", dtick: log ? (decades(panel) > 2.4 ? 1 : "D2") : undefined,
       },
     };
   }
 
-  function draw({ panel, node }) {
-    return Plotly.react(node, panel.lines.map((line) => trace(line, panel)), layout(panel), { displayModeBar: false, responsive: true, doubleClick: false, scrollZoom: false });
+  const shownLines = (panel, kind) => panel.lines.filter((line) => line.kind === kind && !state.hidden.has(line.g));
+
+  function decades(panel) {
+    const values = shownLines(panel, "median").flatMap((line) => line.y).filter((y) => y > 0);
+    return values.length ? Math.log10(Math.max(...values) / Math.min(...values)) : 0;
+  }
+
+  async function draw({ panel, node }) {
+    const config = { displayModeBar: false, responsive: true, doubleClick: false, scrollZoom: false };
+    await Plotly.react(node, panel.lines.map((line) => trace(line, panel)), layout(panel), config);
+    if (roomForNames(panel)) await Plotly.relayout(node, { annotations: names(panel, node) });
+    return node;
+  }
+
+  // The large plot names its lines where they end, so that nobody has to match colours against a legend.
+  const wide = matchMedia("(min-width: 52rem)");
+  const roomForNames = (panel) => panel.named && wide.matches;
+
+  function names(panel, node) {
+    const log = state.log[panel.key];
+    const [bottom, top] = node.layout.yaxis.range;
+    const pixels = node.querySelector(".nsewdrag").getBoundingClientRect().height / (top - bottom);
+    const ends = shownLines(panel, "median").map((line) => {
+      const y = lastInView(line);
+      return { line, y: log ? Math.log10(y) : y };
+    }).filter(({ y }) => Number.isFinite(y)).sort((a, b) => a.y - b.y);
+    let floor = -Infinity;
+    return ends.map(({ line, y }) => {
+      const group = data.groups[line.g];
+      const at = Math.max((y - bottom) * pixels, floor + 17);
+      floor = at;
+      return {
+        xref: "paper", x: 1, xanchor: "left", xshift: 6, yref: "y", y, yshift: at - (y - bottom) * pixels, text: group.name,
+        showarrow: false, font: { color: style(`--c${group.slot}`), size: 13 }, align: "left",
+      };
+    });
+  }
+
+  function lastInView(line) {
+    const right = state.range ? state.range[1] : Infinity;
+    const x = (i) => (line.x ? line.x[i] : line.x0 + i * line.dx);
+    let i = line.y.length - 1;
+    while (i > 0 && x(i) > right) i -= 1;
+    return line.y[i];
   }
 
   function zoom(range) {
@@ -75,6 +117,7 @@
   toggle(document.getElementById("seeds"), (on) => { state.seeds = on; plots.forEach(draw); });
   document.querySelectorAll(".legend, .scale").forEach((node) => (node.hidden = false));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plots.forEach(draw));
+  wide.addEventListener("change", () => plots.forEach(draw));
 
   // The first panel at once, the others one by one, so that the page answers while it fills.
   const queue = [...plots];
