@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from entrostat.batch import TokenBatch
@@ -43,6 +44,9 @@ class EntropyBonus:
 
     def __call__(self, batch: TokenBatch, coef: float) -> Tensor:
         """Return `-coef * w * H` of each token, `[B, T]`."""
+        if coef == 0:
+            # No graph for a bonus that is switched off: nothing of it is computed in the backward pass.
+            return torch.zeros_like(batch.clamped_entropy, requires_grad=False)
         bonus = batch.clamped_entropy * -coef
         if self.weight is None:
             return bonus

@@ -1,0 +1,16 @@
+"""TRL: `EntropyGRPOTrainer` is `GRPOTrainer` with one more argument, `recipe=`.
+
+    from entrostat.integrations.trl import EntropyGRPOTrainer
+    trainer = EntropyGRPOTrainer(model, reward_funcs, args=GRPOConfig(...), train_dataset=ds, recipe=recipe)
+
+Importing this package imports TRL and checks, in a few milliseconds, that the installed release still works the way the
+hooks rely on.
+"""
+
+from entrostat.integrations.trl._selfcheck import verify_host
+
+verify_host()
+
+from entrostat.integrations.trl._trainer import EntropyGRPOTrainer as EntropyGRPOTrainer  # noqa: E402
+
+__all__ = ["EntropyGRPOTrainer"]

@@ -1,0 +1,94 @@
+"""The fused head with our statistics: TRL's own forward, with the kernel inside it swapped for ours.
+
+TRL's patched forward finds the backbone and the head, shifts labels, gathers sharded weights, honours temperature,
+softcap, logit scale and an fp32 head, and hands one kernel the hidden states. That kernel is the only thing replaced:
+it returns five per-token fields, three of which TRL leaves unused here, so clamped entropy, kept mass and watched mass
+travel in those (`SLOTS`), reshaped by TRL like the rest.
+
+The swap is a dispatcher in `trl.trainer.utils`. It acts only for models whose head was made by `install_head`, which
+marks the `outputs` it asks for; every other model in the process gets TRL's kernel, untouched.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from entrostat.ops._linear_token_stats import Head, head_stats
+from entrostat.ops._support import Support
+from entrostat.ops._token_stats import rows_per_chunk
+
+SLOTS = {"clamped_entropy": "log_sum_sq_probs", "kept_mass": "mean_logits", "watched_mass": "is_top1"}
+"""Our name -> the field of TRL's output that carries it."""
+
+
+class HeadOutputs(tuple[str, ...]):
+    """The `outputs` of a head of ours: TRL passes it through to the kernel, which reads the settings off it.
+
+    `measuring` is switched by the trainer: passes that want log-probs only (old and reference policies) skip the rest.
+    """
+
+    support: Support | None
+    watched: Tensor | None
+    measuring: bool
+
+    @classmethod
+    def make(cls, support: Support | None, watched: Tensor | None) -> HeadOutputs:
+        """Return the request for all fields, not measuring yet."""
+        outputs = cls(("log_probs", "entropy"))
+        outputs.support, outputs.watched, outputs.measuring = support, watched, False
+        return outputs
+
+
+class _Dispatch:
+    """Stands where TRL's kernel stood; `original` is that kernel."""
+
+    def __init__(self, original: Any) -> None:
+        self.original = original
+
+    def apply(
+        self,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        targets: Tensor,
+        temperature: float,
+        chunk_size: int,
+        softcap: float | None,
+        logit_scale: float,
+        outputs: tuple[str, ...],
+    ) -> tuple[Any, ...]:
+        if not isinstance(outputs, HeadOutputs):
+            return self.original.apply(
+                hidden, weight, bias, targets, temperature, chunk_size, softcap, logit_scale, outputs
+            )
+        head = Head(
+            support=outputs.support if outputs.measuring else None,
+            temperature=temperature,
+            softcap=softcap,
+            logit_scale=logit_scale,
+            chunk_rows=rows_per_chunk(weight.shape[0]),
+            gathered=_trl_utils().maybe_gather_lm_head_ctx,
+        )
+        watched = outputs.watched if outputs.measuring else None
+        if watched is not None and watched.device != hidden.device:
+            watched = outputs.watched = watched.to(hidden.device)
+        logprobs, entropy, clamped, mass, seen = head_stats(hidden, weight, bias, targets, head, watched)
+        if not outputs.measuring:
+            return logprobs, entropy, None, None, None
+        return logprobs, entropy, clamped, mass, seen
+
+
+def install_head(model: Any, *, temperature: float, fp32: bool, outputs: HeadOutputs) -> None:
+    """Give `model` (unwrapped, its TRL head already on) a fused head that computes our statistics."""
+    utils = _trl_utils()
+    if not isinstance(utils._ChunkedLogProbFunction, _Dispatch):
+        utils._ChunkedLogProbFunction = _Dispatch(utils._ChunkedLogProbFunction)
+    utils.add_fused_lm_head(model, temperature=temperature, cast_lm_head_to_fp32=fp32, outputs=outputs)
+
+
+def _trl_utils() -> Any:
+    from trl.trainer import utils
+
+    return utils

@@ -1,0 +1,317 @@
+"""`GRPOTrainer` with a recipe: TRL's loss is called, never copied.
+
+In one micro-batch, `compute_loss` hands TRL's loss a shallow copy of its inputs. TRL first asks the hook
+`_get_per_token_logps_and_entropies`; ours measures, lets the recipe edit that copy, and computes the recipe's terms.
+TRL then reads the edited copy. What comes back is TRL's loss, to which the terms' mean over the step's tokens is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import TrainerCallback
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from trl.trainer.grpo_trainer import GRPOTrainer
+
+from entrostat.batch import TokenBatch
+from entrostat.controllers import needs_total
+from entrostat.errors import sentence
+from entrostat.integrations.trl._batch import (
+    GROUP_IDS,
+    REWARDS,
+    Measured,
+    edited_fields,
+    to_token_batch,
+)
+from entrostat.integrations.trl._head import SLOTS, HeadOutputs, install_head
+from entrostat.integrations.trl._refusals import refuse_conflicts, refuse_unfused
+from entrostat.integrations.trl._state import read_state, write_state
+from entrostat.integrations.trl._window import Window, step_tokens
+from entrostat.losses import token_mean
+from entrostat.recipes import Recipe
+from entrostat.regulator import Regulator
+
+
+class EntropyGRPOTrainer(GRPOTrainer):
+    """TRL's `GRPOTrainer` with entropy control.
+
+    Everything `GRPOTrainer` takes and does stays as it is. One optimizer step adds, over its response tokens,
+
+        L = L_host + (1/N) sum_{b,t} term_{b,t}        N = response tokens of the step, all micro-batches, all ranks
+
+    so the terms weigh the same for any split into micro-batches and ranks. (If one accumulation window spans several
+    generation batches, the tokens to come are not known; then each batch's mean counts by its share of micro-batches.)
+    The controller is fed the mean of the recipe's measure over the same tokens. Logged under `entropy_control/`:
+    `entropy`, `clamped_entropy`, `gap` (their difference), `kept_mass`, `coef` (as applied in that step), `bonus` (what
+    the terms added to the loss), `band_low` and `band_high` where the controller has a band, and `watched_mass`.
+
+    Args:
+        *args: as for `GRPOTrainer`.
+        recipe: an entrostat `Recipe`, such as `entrostat.recipes.aent(low=0.15, high=0.24)`.
+        watched_token_ids: tokens whose total probability is logged as `watched_mass`; None logs none.
+        **kwargs: as for `GRPOTrainer`.
+
+    Raises:
+        TypeError: `recipe` is no recipe.
+        ValueError: TRL's own `entropy_coef` or `use_adaptive_entropy` beside a recipe, `nn.DataParallel`, a need of
+            the recipe that this set-up does not meet.
+
+    Reference:
+        Shao et al., "DeepSeekMath", arXiv 2402.03300 (GRPO); the recipe's own paper for the rest.
+    """
+
+    _tag_names = [*GRPOTrainer._tag_names, "entrostat"]  # noqa: RUF012 - TRL's own type
+
+    # What is used of TRL and transformers, whose own annotations are partial.
+    args: Any
+    model: Any
+    accelerator: Any
+    epsilon_low: Any
+    epsilon_high: Any
+    num_generations: Any
+    num_generations_eval: Any
+    _buffered_inputs: Any
+
+    def __init__(
+        self, *args: Any, recipe: Recipe, watched_token_ids: Sequence[int] | None = None, **kwargs: Any
+    ) -> None:
+        refuse_conflicts(kwargs.get("args", args[2] if len(args) > 2 else None), recipe)
+        super().__init__(*args, **kwargs)
+        refuse_conflicts(self.args, recipe)
+        self.recipe = recipe
+        self.regulator = Regulator(recipe.controller, window=recipe.window)
+        base = self.accelerator.unwrap_model(self.model)
+        base = base.get_base_model() if hasattr(base, "peft_config") else base
+        vocab = base.get_output_embeddings().weight.shape[0]
+        self._scale = refuse_unfused(recipe, vocab)
+        self._head = HeadOutputs.make(recipe.measure.support, _indicator(watched_token_ids, vocab))
+        install_head(base, temperature=self.temperature, fp32=self.args.cast_lm_head_to_fp32, outputs=self._head)
+        self._window = Window()
+        self._inputs: dict[str, Any] | None = None
+        self._term: Tensor | None = None
+        self._pending_state: dict[str, Any] | None = None
+        self.add_callback(_Begin(self))
+
+    # --- one micro-batch -------------------------------------------------------------------------------------------
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Tensor:
+        """TRL's loss on the edited inputs, plus the recipe's terms."""
+        bounds = self.epsilon_low, self.epsilon_high
+        self._inputs, self._term = dict(inputs), None
+        try:
+            loss = super().compute_loss(model, self._inputs, return_outputs, num_items_in_batch)
+        finally:
+            self.epsilon_low, self.epsilon_high = bounds
+            self._inputs = None
+        if self._term is not None:
+            loss = loss + self._term
+        if self.model.training and self.accelerator.sync_gradients:
+            self._close_step()
+        return loss
+
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """TRL's hook: measure, and when it is TRL's loss that asks, edit its inputs and compute the terms."""
+        if self._inputs is None:
+            return super()._get_per_token_logps_and_entropies(
+                model, input_ids, attention_mask, logits_to_keep, *args, **kwargs
+            )
+        recorder = _Recorder(model, logits_to_keep)
+        self._head.measuring = True
+        try:
+            answer = super()._get_per_token_logps_and_entropies(
+                recorder, input_ids, attention_mask, logits_to_keep, *args, **kwargs
+            )
+        finally:
+            self._head.measuring = False
+        self._control(self._inputs, recorder.measured())
+        return answer
+
+    def _control(self, inputs: dict[str, Any], measured: Measured) -> None:
+        """Edit TRL's inputs, compute the terms, and add the micro-batch to the open window."""
+        measured = measured._replace(clamped_entropy=measured.clamped_entropy * self._scale)
+        batch = to_token_batch(
+            inputs,
+            measured,
+            clip_low=self.epsilon_low,
+            clip_high=self.epsilon_high,
+            step=self.state.global_step,
+            total_steps=self.state.max_steps or None,
+            gather=self._gather,
+        )
+        edited = batch
+        for edit in self.recipe.edits:
+            edited = edit(edited)
+        self._put_back(inputs, edited_fields(batch, edited))
+        bonus = self._add_terms(edited)
+        if self.model.training:
+            self.regulator.observe(batch.clamped_entropy, batch.mask)
+            self._window.add(batch, measured.watched_mass, bonus)
+            batches_per_rollout = self.args.steps_per_generation * self.num_iterations
+            self._window.rollout_ended |= (self._step + 1) % batches_per_rollout == 0
+        else:
+            window = Window()
+            window.add(batch, measured.watched_mass, bonus)
+            self._log_window(window)
+
+    def _put_back(self, inputs: dict[str, Any], fields: dict[str, Tensor]) -> None:
+        """Put edited fields where TRL's loss will read them."""
+        if "advantages" in fields:
+            inputs["advantages"] = fields["advantages"]
+        if "old_logprobs" in fields:
+            inputs["old_per_token_logps"] = fields["old_logprobs"]
+        self.epsilon_low = fields.get("clip_low", self.epsilon_low)
+        self.epsilon_high = fields.get("clip_high", self.epsilon_high)
+
+    def _add_terms(self, batch: TokenBatch) -> Tensor:
+        """Compute the terms' share of the loss, keep it for `compute_loss`, and return it."""
+        if not self.recipe.terms:
+            return batch.logprobs.new_zeros(())
+        coef = self._coefficient()
+        per_token = torch.stack([term(batch, coef) for term in self.recipe.terms]).sum(0)
+        # Gradients are averaged over ranks, so each rank's share of the global mean counts `ranks` times.
+        self._term = token_mean(per_token, batch.mask, num_tokens=self._tokens(batch.mask) / self._ranks)
+        return self._term
+
+    def _coefficient(self) -> float:
+        # An evaluation before training starts finds a schedule that does not know the run's length yet.
+        if not self.model.training and needs_total(self.regulator.controller):
+            return 0.0
+        return self.regulator.coefficient
+
+    def _tokens(self, mask: Tensor) -> Tensor:
+        """Return the response tokens of the whole step, on all ranks."""
+        if not self.model.training:
+            return self._reduce(mask.sum().float()).clamp(min=1)
+        position = self._step % self.args.steps_per_generation
+        if self._window.tokens is None or position == 0:
+            self._window.tokens = step_tokens(
+                self._buffered_inputs, position, self.current_gradient_accumulation_steps, self._reduce
+            )
+        return self._window.tokens
+
+    # --- one optimizer step ----------------------------------------------------------------------------------------
+
+    def _close_step(self) -> None:
+        """Log the window and let the controller move."""
+        rollout_ended = self._window.rollout_ended
+        self._log_window(self._window)
+        self.regulator.close_step(self._reduce)
+        if rollout_ended:
+            self.regulator.close_rollout(self._reduce)
+
+    def _log_window(self, window: Window) -> None:
+        means = window.close(self._reduce, self._ranks)
+        if self._head.watched is None:
+            del means["watched_mass"]
+        means["coef"] = self._coefficient()
+        if band := self.regulator.band:
+            means["band_low"], means["band_high"] = band
+        metrics = self._metrics["train" if self.model.training else "eval"]
+        for name, value in means.items():
+            metrics[f"entropy_control/{name}"].append(value)
+
+    @property
+    def _ranks(self) -> int:
+        return self.accelerator.num_processes
+
+    def _reduce(self, tensor: Tensor) -> Tensor:
+        return self.accelerator.reduce(tensor.to(self.accelerator.device), reduction="sum")
+
+    def _gather(self, values: Tensor) -> Tensor:
+        """Join 1-d tensors of different lengths over all ranks."""
+        if self._ranks == 1:
+            return values
+        lengths = self.accelerator.gather(torch.tensor([values.numel()], device=values.device)).tolist()
+        padded = torch.nn.functional.pad(values, (0, max(lengths) - values.numel()))
+        joined = self.accelerator.gather(padded.unsqueeze(0))
+        return torch.cat([row[:length] for row, length in zip(joined, lengths, strict=True)])
+
+    # --- the run ---------------------------------------------------------------------------------------------------
+
+    def begin(self, max_steps: int) -> None:
+        """Called when training begins: bind the run's length and restore the controller of a resumed run."""
+        windows = max_steps
+        if self.recipe.window == "rollout":
+            per_rollout = self.args.steps_per_generation * self.num_iterations
+            windows = -(-max_steps * self.args.gradient_accumulation_steps // per_rollout)
+        self.regulator.bind_total(windows)
+        if self._pending_state is not None:
+            self.regulator.load_state_dict(self._pending_state, ranks=self._ranks)
+            self._pending_state = None
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        state = {"recipe": self.recipe.name, "regulator": self.regulator.state_dict(reduce=self._reduce)}
+        if self.args.should_save:
+            folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+            write_state(folder, state)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None:
+            self._pending_state = read_state(Path(checkpoint))["regulator"]
+
+    # --- what TRL computes but does not pass on --------------------------------------------------------------------
+
+    def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
+        self._rewards_per_func: Tensor = super()._calculate_rewards(*args, **kwargs)
+        return self._rewards_per_func
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        output = super()._generate_and_score_completions(inputs)
+        rewards = (self._rewards_per_func * self.reward_weights.to(self._rewards_per_func.device)).nansum(dim=1)
+        here = slice(self.accelerator.process_index * len(inputs), (self.accelerator.process_index + 1) * len(inputs))
+        generations = self.num_generations if self.model.training else self.num_generations_eval
+        output[REWARDS] = rewards[here]
+        output[GROUP_IDS] = (torch.arange(len(rewards), device=rewards.device) // generations)[here]
+        return output
+
+
+class _Recorder:
+    """Stands in for the model while TRL's hook calls it, and keeps the fields TRL does not read."""
+
+    def __init__(self, model: Any, keep: int) -> None:
+        self._model, self._keep = model, keep
+        self._parts: list[Measured] = []
+
+    def __call__(self, **kwargs: Any) -> Any:
+        output = self._model(**kwargs)
+        entropy = output.entropy
+        fields = [output.log_probs, entropy, *(getattr(output, slot) for slot in SLOTS.values())]
+        self._parts.append(Measured(*(field[:, -self._keep :] for field in fields)))
+        return output
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def measured(self) -> Measured:
+        return Measured(*(torch.cat(parts) for parts in zip(*self._parts, strict=True)))
+
+
+class _Begin(TrainerCallback):
+    """Tells the trainer that training begins, when the run's length is known and a checkpoint has been read."""
+
+    def __init__(self, trainer: EntropyGRPOTrainer) -> None:
+        self._trainer = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._trainer.begin(state.max_steps)
+
+
+def _indicator(token_ids: Sequence[int] | None, vocab: int) -> Tensor | None:
+    """Return a vector `[V]` that is 1 at the watched tokens."""
+    if token_ids is None:
+        return None
+    ids = torch.as_tensor(list(token_ids), dtype=torch.long)
+    if ids.numel() and not (int(ids.min()) >= 0 and int(ids.max()) < vocab):
+        span = (int(ids.min()), int(ids.max()))
+        raise ValueError(sentence("watched_token_ids", f"lie in [0, {vocab})", span))
+    return torch.zeros(vocab).index_fill_(0, ids, 1.0)
