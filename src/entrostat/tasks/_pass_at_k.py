@@ -54,10 +54,10 @@ def pass_at_k(correct: Iterable[int], *, samples: int, k: int) -> PassAtK:
     require(k <= samples, "k", f"be at most samples={samples}", k, "Draw more samples for a larger k.")
     counts = list(correct)
     require(len(counts) > 0, "correct", "hold at least one problem", counts)
-    by_count = [1 - math.comb(samples - c, k) / math.comb(samples, k) for c in range(samples + 1)]
     for c in counts:
         require_count("correct", c)
         require(c <= samples, "correct", f"be at most samples={samples}", c)
+    by_count = {c: 1 - math.comb(samples - c, k) / math.comb(samples, k) for c in set(counts)}
     values = [by_count[c] for c in counts]
     stderr = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
     return PassAtK(statistics.fmean(values), stderr)
