@@ -289,6 +289,8 @@ def test_the_length_of_the_run_is_bound_when_the_host_knows_it():
         regulator.observe(ONE, ONE)
         regulator.close_step()
     assert used == pytest.approx([0.1, 0.1, 0.05, 0.0])
+    regulator.bind_total(10)
+    assert regulator.coefficient == 0.1
 
 
 def test_what_it_shows_for_the_log():

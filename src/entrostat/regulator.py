@@ -54,6 +54,7 @@ class Regulator:
     def __init__(self, controller: Controller[Any], *, window: Window = "step") -> None:
         if window not in get_args(Window):
             raise unknown_name("window", window, get_args(Window))
+        self._chosen = controller
         self._controller = controller
         self._window: Window = window
         self._state: Any = controller.init()
@@ -81,12 +82,13 @@ class Regulator:
         return resolved_band(self._controller, self._state)
 
     def bind_total(self, total: int) -> None:
-        """Tell the controller how long the run is; nothing happens if it does not ask or knows already.
+        """Tell the controller how long the run is, or now is; nothing happens if it does not ask or was built with it.
 
         Args:
             total: windows in the whole run, of the kind of `window`. Counted from the start, also after a resume.
         """
-        self._controller = with_total(self._controller, total)
+        # From the chosen one: a host that goes on for longer binds again.
+        self._controller = with_total(self._chosen, total)
 
     def observe(self, entropy: Tensor, mask: Tensor) -> None:
         """Add one micro-batch to the open window, without a gradient and without waiting for the device.

@@ -54,6 +54,15 @@ def test_it_stays_positive_and_finite_even_for_a_target_out_of_reach(entropies, 
     assert 0 < law.floor <= law.coefficient(after(law, *entropies)) <= law.ceiling < math.inf
 
 
+@pytest.mark.parametrize("bound", [0.05, 3.0, 5.0, 7.0])
+def test_rounding_never_leaves_the_box(bound):
+    assert math.exp(math.log(bound)) != bound  # so exp and log alone would miss it
+    above = Dual(target=0.5, rate=100.0, initial=bound / 2, ceiling=bound)
+    below = Dual(target=0.5, rate=100.0, initial=bound * 2, floor=bound)
+    assert bound * (1 - 1e-15) <= above.coefficient(after(above, 0.0)) <= bound
+    assert bound <= below.coefficient(after(below, 1.0)) <= bound * (1 + 1e-15)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

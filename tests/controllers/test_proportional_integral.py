@@ -40,6 +40,11 @@ def test_anti_windup_holds_the_integral_while_saturated_and_lets_it_unwind():
     assert law.update(wound, entropy=0.5) == (-0.125, 0.25)  # the error pulls back, so it is integrated
 
 
+def test_anti_windup_integrates_an_error_that_pulls_back_from_the_limit():
+    law = ProportionalIntegral(target=1.0, kp=0.0, ki=1.0, limit=0.5, anti_windup=True)
+    assert after(law, 1.5, 1.25, 0.75) == (0.5, 0.25)  # integral: 0.5, held at 0.5, then 0.5 - 0.25
+
+
 @given(st.lists(st.floats(0, 20), max_size=30))
 def test_the_limit_is_respected(entropies):
     law = ProportionalIntegral(target=0.3, kp=2.0, ki=0.5, limit=0.7)

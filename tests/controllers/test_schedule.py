@@ -25,8 +25,9 @@ def test_cosine_by_hand():
 
 @pytest.mark.parametrize("shape", ["linear", "cosine"])
 def test_both_ends_are_exact(shape):
-    used = path(Schedule(start=0.1, end=0.3, steps=3, shape=shape), 4)
-    assert (used[0], used[-1]) == (0.1, 0.3)
+    used = path(Schedule(start=0.4, end=0.1, steps=3, shape=shape), 4)
+    assert 0.4 + (0.1 - 0.4) != 0.1  # so the formula alone would miss it
+    assert (used[0], used[-1]) == (0.4, 0.1)
 
 
 def test_the_entropy_does_not_matter():
