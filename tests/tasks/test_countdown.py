@@ -278,6 +278,7 @@ def test_prompts_show_the_numbers_in_their_own_order() -> None:
 @pytest.mark.parametrize(
     ("numbers", "target", "error", "message"),
     [
+        ([1, 2], 3, TypeError, "`numbers` must be a tuple"),
         ((), 3, ValueError, "`numbers` must hold at least one number"),
         ((1, -2), 3, ValueError, "`numbers` must be at least 0"),
         ((1, 2.5), 3, TypeError, "`numbers` must be an integer"),

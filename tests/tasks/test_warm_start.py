@@ -85,6 +85,12 @@ def test_training_is_repeatable_bit_for_bit() -> None:
     assert not torch.equal(next(one.parameters()), next(seeded.parameters()))
 
 
+@pytest.mark.parametrize("setting", ["steps", "batch_size", "warmup"])
+def test_impossible_settings_are_refused(setting: str) -> None:
+    with pytest.raises(ValueError, match=f"`{setting}` must be at least 1"):
+        WarmStart(**{setting: 0})
+
+
 def test_training_leaves_the_global_random_state_alone() -> None:
     state = torch.get_rng_state()
     train(WarmStart(steps=1, batch_size=2))
@@ -115,7 +121,7 @@ def test_the_loss_is_that_of_the_response_alone() -> None:
     labels = ids.clone()
     labels[:, :7] = -100
     expected = model(input_ids=ids, labels=labels).loss
-    assert demonstration_loss(model, tokenizer, iter(batch)).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert demonstration_loss(model, tokenizer, batch).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_the_command_writes_a_directory_that_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:

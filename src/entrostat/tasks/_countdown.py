@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from entrostat.errors import require, require_count, unknown_name
+from entrostat.errors import require, require_count, sentence, unknown_name
 from entrostat.tasks._data import problems_path
 from entrostat.tasks._expression import MAX_CHARACTERS, MAX_DIGITS, evaluate, literals, parse
 
@@ -33,7 +33,7 @@ class Problem:
         target: The value to reach.
 
     Raises:
-        TypeError: If a number or the target is not an integer.
+        TypeError: If `numbers` is not a tuple, or a number or the target is not an integer.
         ValueError: If there are no numbers, or one of them or the target is negative.
 
     Example:
@@ -45,6 +45,8 @@ class Problem:
     target: int
 
     def __post_init__(self) -> None:
+        if not isinstance(self.numbers, tuple):
+            raise TypeError(sentence("numbers", "be a tuple", self.numbers, "Write tuple(numbers)."))
         require(len(self.numbers) > 0, "numbers", "hold at least one number", self.numbers)
         for number in self.numbers:
             require_count("numbers", number)

@@ -99,8 +99,14 @@ def _undisturbed(model: PreTrainedModel, settings: GenerationConfig) -> Generato
 
 @contextmanager
 def _own_randomness(model: PreTrainedModel, seed: int) -> Generator[None]:
-    """Seed torch inside; outside, its random state as it was, on the CPU and on the model's device."""
+    """Seed inside; outside, the random state as it was, on the CPU and on the model's CUDA device if it has one.
+
+    `torch.manual_seed` would seed every CUDA device, also those not put back here.
+    """
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
+        for device in devices:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
         yield

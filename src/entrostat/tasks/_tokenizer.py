@@ -25,6 +25,8 @@ LARGEST_USEFUL_INTEGER: Final = 100
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """Build the tokenizer; words are separated by spaces, nothing is added around a text, padding is on the left.
 
+    There is no token for unknown words: a text that holds one is an error of the tokenizer, never silently cut.
+
     Raises:
         ImportError: If transformers is not installed.
 

@@ -1,7 +1,7 @@
 """Train the embedded small language model: ``python -m entrostat.tasks.warm_start --out DIR``.
 
 A Llama of two layers and 0.24 M parameters learns countdown's format from demonstrations (see
-`_demonstrations.py`; no held-out problem is among them) in about a minute on one core. What it writes is an
+`_demonstrations.py`; no held-out problem is among them) in about two minutes on one core. What it writes is an
 ordinary ``save_pretrained`` directory, plus ``warm_start.json`` with the settings and the figures measured.
 """
 
@@ -12,7 +12,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 import torch.nn.functional as F
 
+from entrostat.errors import require_count
 from entrostat.tasks._countdown import Split, load, prompt, score
 from entrostat.tasks._demonstrations import Demonstration, demonstrations
 from entrostat.tasks._pass_at_k import pass_at_k
@@ -45,6 +46,10 @@ class WarmStart:
         warmup: Steps of linear warm-up to the peak; a cosine to zero follows.
         max_norm: Gradients are clipped to this norm.
         seed: Seed of the initial weights and of the demonstrations.
+
+    Raises:
+        TypeError: If a count is not an integer.
+        ValueError: If a count is below 1.
     """
 
     steps: int = 1200
@@ -53,6 +58,11 @@ class WarmStart:
     warmup: int = 50
     max_norm: float = 1.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_count("steps", self.steps, least=1)
+        require_count("batch_size", self.batch_size, least=1)
+        require_count("warmup", self.warmup, least=1)
 
 
 def build_model(tokenizer: PreTrainedTokenizerBase, *, seed: int) -> LlamaForCausalLM:
@@ -73,7 +83,7 @@ def build_model(tokenizer: PreTrainedTokenizerBase, *, seed: int) -> LlamaForCau
         eos_token_id=vocabulary["<eos>"],
     )
     with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return LlamaForCausalLM(config)
 
 
@@ -103,7 +113,7 @@ def _lr_factor(step: int, settings: WarmStart) -> float:
 
 
 def demonstration_loss(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: Iterator[Demonstration]
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: Iterable[Demonstration]
 ) -> torch.Tensor:
     """Cross-entropy of the responses, <eos> included, given the prompts; nats per token."""
     vocabulary = tokenizer.get_vocab()
