@@ -91,8 +91,8 @@ def _pinned(run: Run) -> Alarm | None:
     points = run.series("coef")
     values = [value for _, value in points]
     ceiling = setting(run.parameters, "ceiling")
-    if not values or max(values) <= 0 or (ceiling is None and max(values) == min(values)):
-        return None  # without a ceiling on record, a coefficient that never moves is a constant one
+    if not values or max(values) <= 0 or (ceiling is None and max(values) == values[0]):
+        return None  # without a ceiling on record, a coefficient that never rose is a constant one
     top = ceiling if ceiling is not None else max(values)
     held = [step for step, value in points if value >= top * (1 - 1e-6)]
     share = len(held) / len(points)

@@ -159,20 +159,18 @@ def _seconds(value: Any) -> float | None:
 def _distinct(found: dict[Path, Run], origins: dict[Path, Path]) -> list[Run]:
     # Two jobs may use one label for different settings, or repeat a seed: pooled, they would look like seeds of one
     # recipe. Their labels then carry where they came from.
-    clashing = {run.label for run in found.values() if _clashes(run, found.values())}
+    clashing = {
+        found[a].label for a in found for b in found if origins[a] != origins[b] and _differ(found[a], found[b])
+    }
     return [
         dataclasses.replace(run, label=f"{run.label} ({origins[key]})") if run.label in clashing else run
         for key, run in found.items()
     ]
 
 
-def _clashes(run: Run, others: Any) -> bool:
-    return any(
-        other.label == run.label
-        and other is not run
-        and (other.seed == run.seed or other.parameters != run.parameters or other.planned != run.planned)
-        for other in others
-    )
+def _differ(one: Run, other: Run) -> bool:
+    same_settings = (one.parameters, one.planned) == (other.parameters, other.planned)
+    return one.label == other.label and (one.seed == other.seed or not same_settings)
 
 
 def last_samples(run: Run) -> list[Sample]:

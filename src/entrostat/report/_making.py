@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from entrostat.report._alarms import COLLAPSED, EXPLODED, LEAKED, PINNED, WINDOW
@@ -14,10 +14,10 @@ from entrostat.report._text import ABSENT, duration, listed, shown
 from entrostat.report._words import HELD
 
 
-def making(groups: list[Group]) -> str:
+def making(groups: list[Group], jobs: list[str]) -> str:
     """Return the section's HTML: a list of facts, a table of settings, the notes."""
     runs = [run for group in groups for run in group.runs]
-    return _facts(runs) + _settings(groups) + _notes(runs)
+    return _facts(runs) + _settings(groups) + "".join(map(_job, jobs)) + _notes(runs)
 
 
 def _facts(runs: list[Run]) -> str:
@@ -87,14 +87,15 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 
 def _notes(runs: list[Run]) -> str:
     bold = window(max(run.reached for run in runs))
+    calm = f", smoothed over {bold} steps" if bold > 1 else ""
     notes = (
         "Intervals are 95 % intervals of the mean over seeds (by Student). They show how much the seed matters, not "
         "how much the choice of problems does.",
         "The last values of a step series are means over the last 20 steps (fewer in runs under 40 steps), its "
         "start is the mean of the first 5. The last model is evaluated, never the best one.",
         "The numbers above a plot are where its bold lines end, so they are medians; those of the table are means.",
-        f"Thin lines are single seeds as recorded. The bold line is the median over seeds, smoothed over {bold} "
-        "steps. Lines of many points are thinned for drawing; the least and the greatest of every stretch stay.",
+        f"Thin lines are single seeds as recorded. The bold line is the median over seeds{calm}. "
+        "Lines of many points are thinned for drawing; the least and the greatest of every stretch stay.",
         f"A finding must last {WINDOW} steps. Collapsed: entropy under {COLLAPSED:.0%} of its start until the "
         f"end. Exploded: entropy over {EXPLODED:g} times its start. Leaked: over {LEAKED:.0%} of the probability "
         f"on useless tokens. Pinned: the coefficient at its ceiling in at least {PINNED:.0%} of the steps. Held "
@@ -104,6 +105,7 @@ def _notes(runs: list[Run]) -> str:
     return '<h3>How to read it</h3><ul class="notes">' + "".join(f"<li>{note}</li>" for note in notes) + "</ul>"
 
 
-def job_html(text: str, name: Callable[[str], str] = shown) -> str:
-    """Return the resolved job file, folded away."""
-    return f'<details><summary>The job as resolved</summary><pre tabindex="0">{name(text)}</pre></details>'
+def _job(text: str) -> str:
+    """Return the text of a resolved job file, folded away."""
+    body = shown(text, limit=20_000)
+    return f'<details><summary>The job as resolved</summary><pre tabindex="0">{body}</pre></details>'

@@ -44,17 +44,17 @@ $standfirst
 $unfinished
 </header>
 <main>
+<div class="drawn">
 $curves
 $accounts
 $sections
+</div>
 $tables
 $samples
 <section><h2>How this was made</h2>$making</section>
 </main>
 <footer>Written by entrostat from the records of $count.</footer>
-<script type="application/json" id="curves">$data</script>
-<script>$plotly</script>
-<script>$script</script>
+$scripts
 </body>
 </html>
 """)
@@ -91,15 +91,17 @@ class Look:
         return {"name": name, "slot": slot, "dash": self.dash(group), "symbol": _SYMBOLS[slot]}
 
 
-def page(groups: list[Group], drawings: list[Drawing], ks: list[str], plotly: str, absent: list[Panel]) -> str:
-    """Return the report as HTML."""
+def page(
+    groups: list[Group], drawings: list[Drawing], *, ks: list[str], absent: list[Panel], jobs: list[str], plotly: str
+) -> str:
+    """Return the report as HTML: `absent` are the panels without data, `jobs` the texts of the job files."""
     look = Look(groups)
     runs = [run for group in groups for run in group.runs]
-    style, script = _asset("page.css"), _asset("page.js")
+    scripts = [plotly, _asset("page.js")] if drawings else []
     return _PAGE.substitute(
-        policy=_policy(plotly, script),
+        policy=_policy(scripts),
         title=shown(headline(groups, lambda group: group.label), limit=300),
-        style=style,
+        style=_asset("page.css"),
         headline=headline(groups, look.name),
         standfirst=_standfirst(standfirst(groups, ks, look.name)),
         made=_made(groups, runs),
@@ -109,11 +111,9 @@ def page(groups: list[Group], drawings: list[Drawing], ks: list[str], plotly: st
         sections=_sections(drawings, look) + _absent(absent),
         tables=_tables(groups, ks, look),
         samples=_samples(groups, look),
-        making=making(groups),
+        making=making(groups, jobs),
         count=_count(len(runs), "run"),
-        data=embedded(_data(groups, drawings, look)),
-        plotly=plotly,
-        script=script,
+        scripts=_scripts(scripts, embedded(_data(groups, drawings, look))),
     )
 
 
@@ -121,10 +121,15 @@ def _asset(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
-def _policy(*scripts: str) -> str:
-    # The browser runs these two scripts by their hash and nothing else, and loads nothing: even text that slipped
+def _scripts(scripts: list[str], data: str) -> str:
+    elements = "\n".join(f"<script>{script}</script>" for script in scripts)
+    return elements and f'<script type="application/json" id="curves">{data}</script>\n{elements}'
+
+
+def _policy(scripts: list[str]) -> str:
+    # The browser runs these scripts by their hash and nothing else, and loads nothing: even text that slipped
     # through the escaping could not act.
-    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
+    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts) or "'none'"
     return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:"
 
 
@@ -137,6 +142,8 @@ def _count(number: int, noun: str) -> str:
 
 
 def _standfirst(sentences: list[str]) -> str:
+    if not sentences:
+        return ""
     return f'<div class="standfirst">{"".join(f"<p>{sentence}</p>" for sentence in sentences)}</div>'
 
 

@@ -44,8 +44,13 @@ def write_report(directories: Sequence[Path], out: Path) -> Path:
     drawn = drawings(gathered, chosen)
     keys = {drawing.panel.key for drawing in drawn}
     absent = [panel for panel in chosen if panel.key not in keys]
-    _replace(out, page(gathered, drawn, shown_ks, plotly, absent))
+    _replace(out, page(gathered, drawn, ks=shown_ks, absent=absent, jobs=_jobs(directories), plotly=plotly))
     return out
+
+
+def _jobs(directories: Sequence[Path]) -> list[str]:
+    paths = [directory / "job.toml" for directory in dict.fromkeys(directories)]
+    return [path.read_text(encoding="utf-8", errors="replace") for path in paths if path.is_file()]
 
 
 def _split(runs: list[Run]) -> str:

@@ -5,7 +5,7 @@
   const data = JSON.parse(document.getElementById("curves").textContent);
   const touch = matchMedia("(pointer: coarse)").matches;
   const state = { hidden: new Set(), seeds: true, range: null, log: {} };
-  const plots = data.panels.map((panel) => ({ panel, node: document.getElementById(`plot-${panel.key}`) }));
+  const plots = data.panels.map((panel) => ({ panel, node: document.getElementById(`plot-${panel.key}`), near: false, stale: true }));
   plots.forEach(({ panel }) => (state.log[panel.key] = panel.log));
 
   const longest = Math.min(18, Math.max(...data.groups.map((group) => group.name.length)));
@@ -51,7 +51,7 @@
   }
 
   async function draw({ panel, node }) {
-    const config = { displayModeBar: false, responsive: true, doubleClick: false, scrollZoom: false };
+    const config = { displayModeBar: false, responsive: true, doubleClick: false, scrollZoom: false, showTips: false };
     await Plotly.react(node, panel.lines.map((line) => trace(line, panel)), layout(panel), config);
     if (roomForNames(panel)) await Plotly.relayout(node, { annotations: names(panel, node) });
     return node;
@@ -89,10 +89,39 @@
     return line.y[i];
   }
 
+  function redraw() {
+    plots.forEach((plot) => (plot.stale = true));
+    fill();
+  }
+
+  let filling = false;
+  async function fill() {
+    if (filling) return;
+    filling = true;
+    try {
+      for (let plot; (plot = plots.find(({ near, stale }) => near && stale)); await new Promise((done) => setTimeout(done))) {
+        plot.stale = false;
+        await draw(plot);
+        if (!plot.listening) listen(plot);
+      }
+    } finally {
+      filling = false;
+    }
+    document.documentElement.dataset.drawn = String(plots.filter(({ listening }) => listening).length);
+  }
+
+  function listen(plot) {
+    plot.listening = true;
+    plot.node.on("plotly_relayout", (event) => {
+      if ("xaxis.range[0]" in event) zoom([event["xaxis.range[0]"], event["xaxis.range[1]"]]);
+    });
+    plot.node.on("plotly_doubleclick", () => zoom(null));
+  }
+
   function zoom(range) {
     state.range = range;
     reset.disabled = range === null;
-    plots.forEach(draw);
+    redraw();
   }
 
   // Buttons
@@ -106,30 +135,25 @@
   document.querySelectorAll("button[data-group]").forEach((button) => toggle(button, (on) => {
     const group = Number(button.dataset.group);
     on ? state.hidden.delete(group) : state.hidden.add(group);
-    plots.forEach(draw);
+    redraw();
   }));
   document.querySelectorAll("button[data-scale]").forEach((button) => toggle(button, (on) => {
     state.log[button.dataset.scale] = on;
-    plots.filter(({ panel }) => panel.key === button.dataset.scale).forEach(draw);
+    redraw();
   }));
   const reset = document.getElementById("reset");
   reset.addEventListener("click", () => zoom(null));
-  toggle(document.getElementById("seeds"), (on) => { state.seeds = on; plots.forEach(draw); });
+  toggle(document.getElementById("seeds"), (on) => { state.seeds = on; redraw(); });
   document.querySelectorAll(".legend, .scale").forEach((node) => (node.hidden = false));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plots.forEach(draw));
-  wide.addEventListener("change", () => plots.forEach(draw));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw());
+  wide.addEventListener("change", () => redraw());
 
-  // The first panel at once, the others one by one, so that the page answers while it fills.
-  const queue = [...plots];
-  (function next() {
-    const plot = queue.shift();
-    if (!plot) return void (document.documentElement.dataset.drawn = String(plots.length));
-    draw(plot).then((node) => {
-      node.on("plotly_relayout", (event) => {
-        if ("xaxis.range[0]" in event) zoom([event["xaxis.range[0]"], event["xaxis.range[1]"]]);
-      });
-      node.on("plotly_doubleclick", () => zoom(null));
-      setTimeout(next);
-    });
-  })();
+  // Only what is on screen or near it is drawn, one panel at a time: the page answers while it fills, and a click
+  // costs a few panels however many there are.
+  const watcher = new IntersectionObserver((entries) => {
+    entries.forEach((entry) => (plots.find(({ node }) => node === entry.target).near = entry.isIntersecting));
+    fill();
+  }, { rootMargin: "500px 0px" });
+  plots.forEach(({ node }) => watcher.observe(node));
+  addEventListener("beforeprint", () => { plots.forEach((plot) => (plot.near = true)); fill(); });
 })();
