@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from entrostat.errors import unknown_name
+from entrostat.recipes import _describe
 from entrostat.recipes._aent import aent as aent
 from entrostat.recipes._base import HOST_OFFERS as HOST_OFFERS
 from entrostat.recipes._base import Paper as Paper
@@ -65,4 +66,29 @@ def build(name: str, parameters: dict[str, Any]) -> Recipe:
     return factory(**parameters)
 
 
-__all__ = ["HOST_OFFERS", "RECIPES", "Paper", "Recipe", "aent", "build", "entropy_bonus", "get", "names", "none"]
+def describe(name: str) -> dict[str, Any]:
+    """Return what there is to say about a recipe: summary, paper, parameters with defaults, BibTeX.
+
+    Raises:
+        ValueError: no recipe has this name.
+
+    Example:
+        >>> describe("aent")["parameters"]["rate"]["default"]
+        0.002
+    """
+    return _describe.describe(name, get(name))
+
+
+__all__ = [
+    "HOST_OFFERS",
+    "RECIPES",
+    "Paper",
+    "Recipe",
+    "aent",
+    "build",
+    "describe",
+    "entropy_bonus",
+    "get",
+    "names",
+    "none",
+]

@@ -223,6 +223,8 @@ class EntropyGRPOTrainer(GRPOTrainer):
         return self.accelerator.num_processes
 
     def _reduce(self, tensor: Tensor) -> Tensor:
+        if self._ranks == 1:
+            return tensor
         return self.accelerator.reduce(tensor.to(self.accelerator.device), reduction="sum")
 
     def _gather(self, values: Tensor) -> Tensor:

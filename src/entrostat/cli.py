@@ -1,0 +1,178 @@
+"""The command line. Each command reads its options, calls the library, and says what happened."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as json_module
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from entrostat import job as jobs
+from entrostat import recipes as recipe_list
+from entrostat.errors import require_count
+from entrostat.job import Job
+
+app = typer.Typer(
+    help="Entropy control for LLM reinforcement learning.", no_args_is_help=True, add_completion=False,
+    pretty_exceptions_enable=False,
+)  # fmt: skip
+console = Console()
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def main() -> None:
+    """Run the command line; a mistake in the input ends with one sentence and exit code 2."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+@app.command()
+def run(
+    job_file: Annotated[Path | None, typer.Argument(help="A TOML job; the embedded default job without it.")] = None,
+    recipe: Annotated[list[str] | None, typer.Option(help="Run these recipes only; may be repeated.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Number of seeds: 0, 1, ...")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimizer steps of each run.")] = None,
+    model: Annotated[str | None, typer.Option(help="Directory or hub id of a causal language model.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Directory to write; runs/DATE-TIME without it.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the job in --out.")] = False,
+    print_config: Annotated[bool, typer.Option("--print-config", help="Print the job as TOML and stop.")] = False,
+) -> None:
+    """Train with several recipes side by side and write a report: the main job."""
+    from entrostat.runs import JobDirectory
+
+    overrides = {"recipe": recipe, "seeds": seeds, "steps": steps, "model": model, "JOB": job_file}
+    if resume:
+        given = [name for name, value in overrides.items() if value is not None]
+        if out is None or given:
+            extra = f" It cannot change {', '.join(given)}." if given else ""
+            raise ValueError(f"--resume continues the job in --out DIR, as it was given.{extra}")
+        directory = JobDirectory(out)
+        job = directory.load()
+    else:
+        job = _job(job_file, recipe, seeds, steps, model)
+        directory = JobDirectory(out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S"))
+    if print_config:
+        import tomli_w
+
+        print(tomli_w.dumps(jobs.to_table(job)))
+        return
+    for entry in job.recipes:
+        entry.build()
+    if not resume:
+        _check_model(job.model)
+        directory.create(job)
+    _run(job, directory)
+
+
+def _job(file: Path | None, recipe: list[str] | None, seeds: int | None, steps: int | None, model: str | None) -> Job:
+    job = Job() if file is None else jobs.load(file)
+    if recipe:
+        job = job.with_recipes(recipe)
+    changes: dict[str, Any] = {"steps": steps, "model": model}
+    if seeds is not None:
+        changes["seeds"] = tuple(range(require_count("seeds", seeds, least=1)))
+    return dataclasses.replace(job, **{name: value for name, value in changes.items() if value is not None})
+
+
+def _check_model(model: str) -> None:
+    """Refuse a path that is not there before anything is made; a hub id is the worker's to fetch."""
+    looks_like_path = model.startswith((".", "/", "~")) or model.count("/") > 1
+    if looks_like_path and not Path(model).expanduser().is_dir():
+        raise ValueError(f"`model` must be a directory or a hub id, got model={model!r}, which is not there.")
+
+
+def _run(job: Job, directory: Any) -> None:
+    from entrostat.runs import run_job
+    from entrostat.runs._progress import Progress
+
+    count = len(job.recipes) * len(job.seeds)
+    labels = ", ".join(recipe.label for recipe in job.recipes)
+    console.print(f"{count} runs of {job.steps} steps ({labels}) in {directory.path}", highlight=False)
+    try:
+        with Progress(job, console) as progress:
+            runs = run_job(job, directory, on_look=progress.show)
+    except KeyboardInterrupt:
+        _report([directory.path], directory.report)
+        console.print(f"Stopped. Continue with: entrostat run --resume --out {directory.path}", highlight=False)
+        raise
+    _report([directory.path], directory.report)
+    failed = [run for run in runs if run.status != "done"]
+    for run in failed:
+        print(f"error: {run.name}: {run.error}", file=sys.stderr)
+    if failed:
+        print(f"Continue with: entrostat run --resume --out {directory.path}", file=sys.stderr)
+        raise typer.Exit(2)
+
+
+def _report(directories: list[Path], out: Path) -> None:
+    from entrostat.report import write_report
+
+    console.print(f"Report: {write_report(directories, out)}", highlight=False)
+
+
+@app.command()
+def report(
+    directories: Annotated[list[Path], typer.Argument(help="Directories of jobs or of single runs.")],
+    out: Annotated[Path | None, typer.Option(help="File to write; report.html in the first directory.")] = None,
+) -> None:
+    """Write the report of finished or unfinished runs, from their records alone."""
+    _report(directories, out or directories[0] / "report.html")
+
+
+@app.command()
+def recipes(name: Annotated[str | None, typer.Argument(help="Show one recipe.")] = None, json: Json = False) -> None:
+    """List the recipes, or show one: its parameters, defaults and paper."""
+    chosen = recipe_list.names() if name is None else [name]
+    described = [recipe_list.describe(each) for each in chosen]
+    if json:
+        print(json_module.dumps(described if name is None else described[0], indent=1))
+    elif name is None:
+        table = Table("recipe", "what it does", "paper", box=None, pad_edge=False)
+        for entry in described:
+            table.add_row(entry["name"], entry["summary"], entry["paper"])
+        console.print(table)
+    else:
+        print(described[0]["text"])
+        print("\n" + described[0]["bibtex"])
+
+
+@app.command()
+def cite(
+    directories: Annotated[list[Path], typer.Argument(help="Directories of jobs or of single runs.")],
+) -> None:
+    """Print the BibTeX entries of the papers that some runs used."""
+    from entrostat.runs import run_directories
+
+    used = {run.info()["recipe"] for directory in directories for run in run_directories(directory)}
+    entries = [recipe_list.describe(name)["bibtex"] for name in sorted(used)]
+    print("\n\n".join(entry for entry in entries if entry))
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Show what is installed, which hook is live, and which versions are supported."""
+    from entrostat.doctor import examine
+
+    findings = examine()
+    if json:
+        print(json_module.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
+    else:
+        table = Table("part", "version", "state", box=None, pad_edge=False)
+        for finding in findings:
+            table.add_row(finding.part, finding.version, finding.state)
+        console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,8 @@
+"""Running a job: one process per run, one directory per run, and nothing lost when either is killed."""
+
+from entrostat.runs._directory import JobDirectory as JobDirectory
+from entrostat.runs._directory import RunDirectory as RunDirectory
+from entrostat.runs._directory import run_directories as run_directories
+from entrostat.runs._pool import run_job as run_job
+
+__all__ = ["JobDirectory", "RunDirectory", "run_directories", "run_job"]

@@ -1,0 +1,214 @@
+"""One run of a job, in a process of its own: `python -m entrostat.runs.worker OUT LABEL SEED`.
+
+Exit code 0: done or stopped in order. 2: the run cannot start; the last line of the log says why in one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import random
+import sys
+import time
+import warnings
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from entrostat.job import Job, RecipeJob
+from entrostat.runs._directory import JobDirectory, RunDirectory
+
+PACKAGES = ("entrostat", "torch", "transformers", "trl", "accelerate", "datasets", "tokenizers")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one run of the job in a directory."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("label")
+    parser.add_argument("seed", type=int)
+    options = parser.parse_args(arguments)
+    directory = JobDirectory(options.out)
+    try:
+        job = directory.load()
+        recipe = next(recipe for recipe in job.recipes if recipe.label == options.label)
+        run = directory.run(recipe, options.seed)
+        with run.locked():
+            _run(job, recipe, options.seed, run)
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        print(f"error: {' '.join(str(error).split())}", flush=True)
+        return 2
+    return 0
+
+
+def _run(job: Job, recipe: RecipeJob, seed: int, run: RunDirectory) -> None:
+    _quiet_environment(job)
+    import torch
+
+    from entrostat.records import RecordWriter
+    from entrostat.runs import _samples
+    from entrostat.runs._callbacks import EvaluationCallback, RecordCallback, StopCallback, Stopwatch
+    from entrostat.runs._checkpoints import whole_checkpoint
+
+    torch.set_num_threads(1)
+    checkpoint, step = whole_checkpoint(run.checkpoints)
+    writer = RecordWriter(run.records)
+    writer.rewind(step)
+    _samples.rewind(run.samples, step)
+    run.update(status="running", versions=_versions(), error=None)
+    model, tokenizer = _load_model(job)
+    watch = Stopwatch(before=_seconds_at(run, step))
+    stop = StopCallback(job.train.minibatches)
+    callbacks = [
+        EvaluationCallback(job, run, writer, watch, tokenizer),
+        RecordCallback(writer, watch),
+        stop,
+    ]
+    trainer = _trainer(job, recipe, seed, run, model, tokenizer, callbacks)
+    started = time.perf_counter()
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    earlier = run.info().get("wall_seconds") or 0.0, run.info().get("process_seconds") or 0.0
+    run.update(
+        status="stopped" if stop.stopped else "done",
+        wall_seconds=round(earlier[0] + time.perf_counter() - started, 2),
+        process_seconds=round(earlier[1] + time.process_time(), 2),
+    )
+
+
+def _quiet_environment(job: Job) -> None:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    if not job.model or Path(job.model).exists():
+        # Nothing has to be fetched: no run should wait for a hub, or tell one about itself.
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    warnings.filterwarnings("ignore", category=FutureWarning)
+
+
+def _load_model(job: Job) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from entrostat.tasks import warm_start_path
+
+    source = job.model or str(warm_start_path())
+    try:
+        return AutoModelForCausalLM.from_pretrained(source), AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"`model` must be a directory or hub id of a causal language model, got {source!r}: {first}"
+        ) from None
+
+
+def _trainer(
+    job: Job, recipe: RecipeJob, seed: int, run: RunDirectory, model: Any, tokenizer: Any, callbacks: list[Any]
+) -> Any:
+    from datasets import Dataset
+    from trl.trainer.grpo_config import GRPOConfig
+
+    from entrostat.integrations.trl import EntropyGRPOTrainer
+    from entrostat.tasks import countdown, useless_token_ids
+
+    problems = countdown.load("train")
+    order = problem_order(len(problems), job, seed)
+    rows = [{"prompt": countdown.prompt(problems[index]), "problem": index} for index in order]
+    train = job.train
+    settings = GRPOConfig(
+        output_dir=str(run.checkpoints),
+        per_device_train_batch_size=train.prompts * train.generations // train.minibatches,
+        steps_per_generation=train.minibatches,
+        num_generations=train.generations,
+        max_completion_length=train.max_completion_length,
+        temperature=train.temperature,
+        learning_rate=train.learning_rate,
+        adam_beta2=train.adam_beta2,
+        lr_scheduler_type="constant",
+        epsilon=train.clip_low,
+        epsilon_high=train.clip_high,
+        loss_type=train.loss_type,
+        beta=0.0,
+        max_steps=job.steps,
+        seed=seed,
+        # The order is ours: the same prefix whatever the number of steps, and one epoch, so that a resume finds it.
+        shuffle_dataset=False,
+        save_strategy="steps",
+        save_steps=whole_batches(train.save_every, train.minibatches),
+        save_total_limit=2,
+        logging_steps=1,
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=not _has_gpu(),
+        bf16=_has_gpu(),
+        gradient_checkpointing=False,
+    )
+
+    def reward(completions: list[str], problem: list[int], **_: Any) -> list[float]:
+        return [countdown.score(problems[index], text) for index, text in zip(problem, completions, strict=True)]
+
+    return EntropyGRPOTrainer(
+        model,
+        reward,
+        args=settings,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        callbacks=callbacks,
+        recipe=recipe.build(),
+        # A vocabulary without such tokens has nothing to watch.
+        watched_token_ids=useless_token_ids(tokenizer) or None,
+    )
+
+
+def problem_order(problems: int, job: Job, seed: int) -> list[int]:
+    """Return which problem each prompt of the run shows: whole shuffled passes, one after the other.
+
+    Example:
+        >>> short = problem_order(5, Job(steps=1), seed=0)
+        >>> short == problem_order(5, Job(steps=4), seed=0)[: len(short)]
+        True
+    """
+    rollouts = -(-job.steps // job.train.minibatches)
+    needed = rollouts * job.train.prompts
+    rng = random.Random(seed)
+    order: list[int] = []
+    while len(order) < needed:
+        order += rng.sample(range(problems), problems)
+    return order[:needed]
+
+
+def whole_batches(steps: int, minibatches: int) -> int:
+    """Return the next number of optimizer steps that ends a rollout batch.
+
+    Example:
+        >>> whole_batches(5, 2)
+        6
+    """
+    return -(-steps // minibatches) * minibatches
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _seconds_at(run: RunDirectory, step: int) -> float:
+    from entrostat.records import StepRecord, read
+
+    if not step or not run.records.exists():
+        return 0.0
+    steps = [record for record in read(run.records) if isinstance(record, StepRecord)]
+    return (steps[-1].seconds or 0.0) if steps else 0.0
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+if __name__ == "__main__":
+    sys.exit(main())
