@@ -51,6 +51,11 @@ def test_a_collapse_after_the_coefficient_was_withdrawn_is_named_so(found: Found
     assert set(kinds) == {"withdrawn"}
 
 
+def test_a_collapse_before_the_coefficient_was_withdrawn_is_a_collapse(found: Found) -> None:
+    kinds = found(steps=100, entropy=lambda step: 0.4 if step < 30 else 0.1, coef=lambda step: 0.1 * (step < 70))
+    assert set(kinds) == {"collapsed"}
+
+
 def test_explosion_is_a_sustained_rise(found: Found) -> None:
     assert "exploded" not in found("a", entropy=lambda step: 2.0 if step == 30 else 0.4, coef=0.04)
     step, peak = found("b", entropy=lambda step: 2.0 if step >= 30 else 0.4, coef=0.04)["exploded"]

@@ -25,7 +25,7 @@ def told(path: Path) -> dict[str, str]:
 def test_the_headline_says_where_each_recipe_took_the_entropy(four_recipes: Path) -> None:
     assert headline(groups(load([four_recipes])), label) == (
         "Entropy collapsed under none, exploded under entropy_bonus (2 of 3 seeds), stayed mostly inside its band "
-        "under aent and fell once the coefficient was withdrawn under aent-tight."
+        "under aent and fell as the coefficient was withdrawn under aent-tight."
     )
 
 
@@ -138,6 +138,14 @@ def test_runs_without_steps_are_said_to_have_none(make_run: MakeRun, tmp_path: P
     make_run("aent", steps=0, described={"status": "running", "steps": 60})
     assert headline(groups(load([tmp_path])), label) == "No run has a step on record yet."
     assert told(tmp_path)["aent"] == "Nothing to tell yet: no step is on record."
+
+
+def test_many_recipes_are_not_all_named(make_run: MakeRun, tmp_path: Path) -> None:
+    for index in range(7):
+        make_run(f"r{index}", entropy=lambda step: 0.4 if step < 20 else 0.1, passes={60: {"1": 0.5}})
+    grouped = groups(load([tmp_path]))
+    assert headline(grouped, label) == "Entropy collapsed under r0, r1, r2, r3 and 3 more."
+    assert standfirst(grouped, ["1"], label)[0].endswith("50.0% under r5 and 1 more.")
 
 
 def test_the_usual_k_are_shown_of_many(make_run: MakeRun, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ class Alarm:
     """One finding in one run."""
 
     kind: str
-    """`collapsed`, `withdrawn` (collapsed once the coefficient was gone), `exploded`, `leaked`, `pinned` or `idle`."""
+    """`collapsed`, `withdrawn` (collapsed as the coefficient was), `exploded`, `leaked`, `pinned`, `idle`."""
     step: int
     """Step at which it began."""
     value: float
@@ -77,14 +77,17 @@ def _collapsed(run: Run) -> Alarm | None:
         return None
     above = [i for i, value in enumerate(means) if value >= COLLAPSED * first]
     step = points[above[-1] + WINDOW if above else 0][0]
-    return Alarm("withdrawn" if _withdrawn(run) else "collapsed", step, min(means))
+    return Alarm("withdrawn" if _withdrawn(run, step) else "collapsed", step, min(means))
 
 
-def _withdrawn(run: Run) -> bool:
-    # A controller whose entropy is too low raises its coefficient; back at zero, it was taken away by a schedule.
-    values = [abs(value) for _, value in run.series("coef")]
-    peak = max(values, default=0.0)
-    return peak > 0 and values[-1] <= 0.01 * peak
+def _withdrawn(run: Run, collapse: int) -> bool:
+    # A controller whose entropy is too low raises its coefficient; where it ends at zero, a schedule took it away. That
+    # explains a collapse only if the coefficient had left its height by then.
+    points = [(step, abs(value)) for step, value in run.series("coef")]
+    peak = max((value for _, value in points), default=0.0)
+    if peak == 0 or points[-1][1] > 0.01 * peak:
+        return False
+    return collapse > max(step for step, value in points if value >= 0.9 * peak) - WINDOW
 
 
 def _pinned(run: Run) -> Alarm | None:

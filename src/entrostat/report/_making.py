@@ -10,7 +10,7 @@ from entrostat.report._alarms import COLLAPSED, EXPLODED, LEAKED, PINNED, WINDOW
 from entrostat.report._facts import Group
 from entrostat.report._load import Run
 from entrostat.report._panels import window
-from entrostat.report._text import ABSENT, duration, listed, shown
+from entrostat.report._text import ABSENT, duration, label, listed, shown
 from entrostat.report._words import HELD
 
 
@@ -61,7 +61,7 @@ def _settings(groups: list[Group]) -> str:
     names = dict.fromkeys(name for settings in flat for name in settings)
     if not names:
         return ""
-    head = "".join(f'<th scope="col">{shown(group.label)}</th>' for group in groups)
+    head = "".join(f'<th scope="col">{label(group.label)}</th>' for group in groups)
     rows = "".join(
         f'<tr><th scope="row">{shown(name, limit=100)}</th>'
         + "".join(f"<td>{shown(settings.get(name, ABSENT), limit=300)}</td>" for settings in flat)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -15,7 +14,7 @@ from entrostat.report._making import making
 from entrostat.report._panels import Drawing, Panel
 from entrostat.report._samples import samples_html
 from entrostat.report._table import final_table, seed_table
-from entrostat.report._text import embedded, listed, shown, visible
+from entrostat.report._text import embedded, label, listed, shown
 from entrostat.report._words import account, chip, headline, standfirst, unfinished, warnings
 
 _SLOTS = 8
@@ -82,13 +81,18 @@ class Look:
 
     def name(self, group: Group) -> str:
         """Return its label as HTML in its colour."""
-        return f'<b class="name {self.style(group)}">{shown(group.label, limit=80)}</b>'
+        return f'<b class="name {self.style(group)}">{label(group.label)}</b>'
 
     def described(self, group: Group) -> dict[str, Any]:
         """Return what the script must know to draw it. Plotly reads names as markup, so they are escaped for it."""
         slot = self.slot(group)
-        name = html.escape(visible(group.label, limit=80))
-        return {"name": name, "slot": slot, "dash": self.dash(group), "symbol": _SYMBOLS[slot]}
+        return {
+            "name": label(group.label),
+            "short": label(group.label, limit=18),
+            "slot": slot,
+            "dash": self.dash(group),
+            "symbol": _SYMBOLS[slot],
+        }
 
 
 def page(
@@ -160,7 +164,7 @@ def _made(groups: list[Group], runs: list[Run]) -> str:
 
 
 def _unfinished(runs: list[Run]) -> str:
-    sentences = unfinished(runs, lambda run: f"{shown(run.label, limit=80)}, seed {run.seed},")
+    sentences = unfinished(runs, lambda run: f"{label(run.label)}, seed {run.seed},")
     if not sentences:
         return ""
     items = "".join(f"<li>{sentence}</li>" for sentence in sentences)
@@ -171,7 +175,7 @@ def _unfinished(runs: list[Run]) -> str:
 def _legend(groups: list[Group], look: Look) -> str:
     buttons = "".join(
         f'<button type="button" class="{look.style(group)}" data-group="{i}" aria-pressed="true">'
-        f'{_swatch(look.dash(group))}<span class="what">{shown(group.label, limit=80)}</span></button>'
+        f'{_swatch(look.dash(group))}<span class="what">{label(group.label)}</span></button>'
         for i, group in enumerate(groups)
     )
     views = (
@@ -202,8 +206,7 @@ def _figure(drawing: Drawing, look: Look, style: str = "") -> str:
         else ""
     )
     ends = "".join(
-        f'<li class="{look.style(group)}"><span class="unseen">{shown(group.label, limit=80)} ends at </span>'
-        f"{value}</li>"
+        f'<li class="{look.style(group)}"><span class="unseen">{label(group.label)} ends at </span>{value}</li>'
         for group, value in drawing.ends
     )
     return (
@@ -224,7 +227,7 @@ def _account(group: Group, ks: list[str], look: Look) -> str:
     alarms = "".join(f"<li>{sentence}</li>" for sentence in warnings(group))
     listing = f'<ul class="warnings" aria-label="Warnings">{alarms}</ul>' if alarms else ""
     return (
-        f'<article class="account {look.style(group)}"><div><h3>{shown(group.label, limit=80)}</h3>'
+        f'<article class="account {look.style(group)}"><div><h3>{label(group.label)}</h3>'
         f'<p class="chip">{chip(group)}</p></div><div>{about}<p class="said">{" ".join(account(group, ks))}</p>'
         f"{listing}</div></article>"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from entrostat.report._facts import Group
 from entrostat.report._load import Sample, last_samples
-from entrostat.report._text import shown
+from entrostat.report._text import label, shown
 
 RIGHT = 0.5
 """Reward above which a completion counts as right."""
@@ -36,7 +36,7 @@ def samples_html(group: Group, style: str) -> str:
     for run in group.runs:
         if picked := chosen(last_samples(run)):
             cells = "".join(_sample_html(sample, run.seed) for sample in picked)
-            return f'<div class="written {style}"><h3>{shown(group.label)}</h3><div class="three">{cells}</div></div>'
+            return f'<div class="written {style}"><h3>{label(group.label)}</h3><div class="three">{cells}</div></div>'
     return ""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from entrostat.report._facts import Facts, Group, start_model
 from entrostat.report._load import Run
 from entrostat.report._statistics import Estimate, estimate
-from entrostat.report._text import ABSENT, PLUS_MINUS, duration, number, percent, shown, with_interval
+from entrostat.report._text import ABSENT, PLUS_MINUS, duration, label, number, percent, with_interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ def final_table(groups: list[Group], ks: list[str], style: Callable[[Group], str
     rows = [_start_row([run for group in groups for run in group.runs], ks, len(shown_columns))]
     for group in groups:
         cells = [_cell(estimate(map(column.value, group.final)), column.form) for column in shown_columns]
-        rows.append(_row(shown(group.label), cells, style(group)))
+        rows.append(_row(label(group.label), cells, style(group)))
     return _table("Last values, means over seeds with 95% intervals", ["Recipe", *_titles(shown_columns)], rows)
 
 
@@ -55,7 +55,7 @@ def seed_table(groups: list[Group], ks: list[str], style: Callable[[Group], str]
     shown_columns = columns(ks)
     rows = [
         _row(
-            f"{shown(group.label)}, seed {facts.run.seed}",
+            f"{label(group.label)}, seed {facts.run.seed}",
             [f"<td>{_plain(column.value(facts), column.form)}</td>" for column in shown_columns],
             style(group),
         )

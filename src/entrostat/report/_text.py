@@ -47,6 +47,16 @@ def shown(value: object, *, limit: int = 2000) -> str:
     return html.escape(visible(str(value), limit=limit))
 
 
+def label(text: str, *, limit: int = 48) -> str:
+    """Return a recipe's name as safe HTML, cut where it would no longer fit a line.
+
+    Example:
+        >>> label("<b>"), label("abcdef", limit=4)
+        ('&lt;b&gt;', 'abc…')
+    """
+    return html.escape(visible(text if len(text) <= limit else text[: limit - 1] + "…"))
+
+
 def embedded(value: Any) -> str:
     """Return JSON that can stand inside a script element: it has no character with a meaning to HTML.
 
@@ -133,11 +143,13 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def listed(items: Sequence[str]) -> str:
-    """Return a list in words.
+def listed(items: Sequence[str], *, most: int = 1000) -> str:
+    """Return a list in words, of the first items if there are more than `most`.
 
     Example:
-        >>> listed(["a", "b", "c"])
-        'a, b and c'
+        >>> listed(["a", "b", "c"]), listed(["a", "b", "c", "d"], most=2)
+        ('a, b and c', 'a, b and 2 more')
     """
+    if len(items) > most:
+        items = [*items[:most], f"{len(items) - most} more"]
     return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1] if items else ""

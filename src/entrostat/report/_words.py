@@ -21,7 +21,7 @@ _CLAUSES = {
     "exploded": "exploded under",
     "wandered": "left its band under",
     "held": "stayed mostly inside its band under",
-    "withdrawn": "fell once the coefficient was withdrawn under",
+    "withdrawn": "fell as the coefficient was withdrawn under",
 }
 _CHIPS = {
     "exploded": "exploded",
@@ -59,12 +59,12 @@ def headline(groups: list[Group], name: Name) -> str:
     for group in groups:
         by_kind.setdefault(verdict(group), []).append(group)
     clauses = [
-        f"{clause} {listed([_with_share(group, kind, name) for group in by_kind[kind]])}"
+        f"{clause} {listed([_with_share(group, kind, name) for group in by_kind[kind]], most=4)}"
         for kind, clause in _CLAUSES.items()
         if kind in by_kind
     ]
     if "plain" in by_kind:
-        clauses.append(f"ended at {listed([_kept(group, name) for group in by_kind['plain']])}")
+        clauses.append(f"ended at {listed([_kept(group, name) for group in by_kind['plain']], most=4)}")
     if not clauses:
         return "No run has a step on record yet."
     return f"Entropy {listed(clauses)}."
@@ -96,7 +96,7 @@ def standfirst(groups: list[Group], ks: list[str], name: Name) -> list[str]:
     sentences = [sentence for k in dict.fromkeys(ks[:1] + ks[-1:]) if (sentence := _passes(groups, k, name))]
     leaking = [group for group in groups if group.with_alarm("leaked")]
     if leaking:
-        listing = listed([_with_leak(group, name) for group in leaking])
+        listing = listed([_with_leak(group, name) for group in leaking], most=6)
         sentences.append(f"More than {LEAKED:.0%} of the probability leaked into useless tokens under {listing}.")
     if sentences and all(len(group.final) < 2 for group in groups):
         sentences.append("One seed: no interval.")
@@ -115,7 +115,7 @@ def _passes(groups: list[Group], k: str, name: Name) -> str:
         return ""
     before = start_model([run for group in groups for run in group.runs], k)
     origin = f" The start model had {with_interval(before, share=True)}." if before else ""
-    return f"pass@{k} ended at {listed(ended)}.{origin}"
+    return f"pass@{k} ended at {listed(ended, most=6)}.{origin}"
 
 
 def account(group: Group, ks: list[str]) -> list[str]:
@@ -201,8 +201,8 @@ _WARNINGS: dict[str, Callable[[list[tuple[Facts, Alarm]]], str]] = {
         f"Collapsed: entropy fell below {COLLAPSED:.0%} of its start and stayed there, {_begins(found)}."
     ),
     "withdrawn": lambda found: (
-        f"Released: once its coefficient had gone back to zero, entropy fell below {COLLAPSED:.0%} of its "
-        f"start, {_begins(found)}."
+        f"Released: entropy fell below {COLLAPSED:.0%} of its start as the coefficient was taken back to zero, "
+        f"{_begins(found)}."
     ),
     "exploded": lambda found: (
         f"Exploded: entropy rose above {EXPLODED:g} times its start, {_begins(found)}; "

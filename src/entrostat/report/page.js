@@ -8,7 +8,7 @@
   const plots = data.panels.map((panel) => ({ panel, node: document.getElementById(`plot-${panel.key}`), near: false, stale: true }));
   plots.forEach(({ panel }) => (state.log[panel.key] = panel.log));
 
-  const longest = Math.min(18, Math.max(...data.groups.map((group) => group.name.length)));
+  const longest = Math.max(...data.groups.map((group) => group.short.length));
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const faded = (hex, alpha) => hex + Math.round(alpha * 255).toString(16).padStart(2, "0");
 
@@ -37,7 +37,7 @@
       hoverlabel: { bgcolor: raised, bordercolor: grid, font: { color: ink, size: 12 } },
       xaxis: { ...axis, showgrid: false, range: state.range || [0, data.last * 1.015], nticks: 7, ticks: "outside", ticklen: 4, showline: true, hoverformat: ",d", title: { text: "step", font: { size: 11.5 }, standoff: 4 } },
       yaxis: {
-        ...axis, fixedrange: true, type: log ? "log" : "linear", nticks: 6, ticks: "",
+        ...axis, fixedrange: true, autorangeoptions: panel.share && !log ? { clipmin: -0.03, clipmax: 1.03 } : undefined, type: log ? "log" : "linear", nticks: 6, ticks: "",
         tickformat: panel.share ? (log ? ".3~p" : "~p") : "~g", dtick: log ? (decades(panel) > 2.4 ? 1 : "D2") : undefined,
       },
     };
@@ -75,7 +75,7 @@
       const at = Math.max((y - bottom) * pixels, floor + 17);
       floor = at;
       return {
-        xref: "paper", x: 1, xanchor: "left", xshift: 6, yref: "y", y, yshift: at - (y - bottom) * pixels, text: group.name,
+        xref: "paper", x: 1, xanchor: "left", xshift: 6, yref: "y", y, yshift: at - (y - bottom) * pixels, text: group.short,
         showarrow: false, font: { color: style(`--c${group.slot}`), size: 13 }, align: "left",
       };
     });
