@@ -1,0 +1,1 @@
+"""Exact tabular tools and the claims that are checked with them."""
