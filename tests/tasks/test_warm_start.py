@@ -146,13 +146,14 @@ def test_importing_the_tasks_imports_nothing_heavy() -> None:
 @pytest.mark.slow
 def test_training_again_gives_the_shipped_model(shipped, record) -> None:
     model, tokenizer = train(WarmStart(**record["settings"]))
-    # Bit for bit on one machine; another rounds differently, and 1200 steps amplify that.
-    assert held_out_loss(model, tokenizer) == pytest.approx(held_out_loss(*shipped), abs=0.02)
+    # Bit for bit on one machine. Another rounds differently and 1200 steps amplify that: other CPU kernels moved
+    # the loss by 0.0003, entropy by 0.003, pass@1 by 0.004 and pass@16 by 0.016.
+    assert held_out_loss(model, tokenizer) == pytest.approx(held_out_loss(*shipped), abs=0.005)
     for split, figures in record["figures"].items():
         again = measure(model, tokenizer, split)
-        assert again["entropy"] == pytest.approx(figures["entropy"], abs=0.03)
-        assert again["pass@1"] == pytest.approx(figures["pass@1"], abs=0.05)
-        assert again["pass@16"] == pytest.approx(figures["pass@16"], abs=0.10)
+        assert again["entropy"] == pytest.approx(figures["entropy"], abs=0.02)
+        assert again["pass@1"] == pytest.approx(figures["pass@1"], abs=0.03)
+        assert again["pass@16"] == pytest.approx(figures["pass@16"], abs=0.06)
 
 
 @pytest.mark.slow

@@ -3,6 +3,10 @@
 A Llama of two layers and 0.24 M parameters learns countdown's format from demonstrations (see
 `_demonstrations.py`; no held-out problem is among them) in about two minutes on one core. What it writes is an
 ordinary ``save_pretrained`` directory, plus ``warm_start.json`` with the settings and the figures measured.
+
+The same settings give the same weights bit for bit on one machine with one thread. Elsewhere floating point rounds
+differently and the weights drift, but not what they do: with other CPU kernels the loss on unseen demonstrations
+moved by 0.0003 nats, entropy by 0.003, pass@1 by 0.004 and pass@16 by 0.016.
 """
 
 from __future__ import annotations
