@@ -1,0 +1,50 @@
+# Two commands: `make run` trains and writes a report, `make test` checks everything. Both set up .venv themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ARGS ?=
+
+.PHONY: run test lint types contract unit job clean
+
+run: .venv/run.done
+	$(BIN)/entrostat run $(ARGS)
+
+test: .venv/test.done
+	@$(MAKE) --no-print-directory lint types contract unit job
+
+# torch goes first and alone: every later package finds it installed and leaves it as it is.
+.venv/run.done: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "entrostat needs Python 3.11 or newer; set PYTHON=..."; exit 2; }
+	@echo "Setting up .venv (once; a few minutes)"
+	$(PYTHON) -m venv .venv
+	$(PIP) install --constraint constraints.txt torch
+	$(PIP) install --constraint constraints.txt --editable '.[run]'
+	@touch $@
+
+# reasoning-gym needs a C compiler; without one its two tests skip and say so.
+.venv/test.done: .venv/run.done
+	$(PIP) install --constraint constraints.txt --editable '.[run,dev]'
+	@$(PIP) install --constraint constraints.txt reasoning-gym || echo "reasoning-gym could not be built: its tests will skip"
+	@touch $@
+
+lint:
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types:
+	$(BIN)/pyright
+
+contract:
+	$(BIN)/lint-imports
+
+unit:
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile $(PYTEST)
+
+# The real command line, three steps of two recipes, in a directory of its own.
+job:
+	rm -rf .venv/job && $(BIN)/entrostat run --steps 3 --recipe none --recipe aent --out .venv/job
+	$(BIN)/entrostat report .venv/job --out .venv/job/again.html
+	$(BIN)/entrostat cite .venv/job
+
+clean:
+	rm -rf .venv build dist
