@@ -32,7 +32,14 @@ def test_other_settings_under_the_same_label_are_another_recipe(make_run: MakeRu
     from_here = make_run("aent", seed=0)
     settings = {"label": "aent", "recipe": "aent", "parameters": {"clamp": 0.9}}
     elsewhere = make_run("elsewhere", seed=1, described=settings)
-    assert {run.label for run in load([from_here, elsewhere])} == {f"aent ({from_here})", f"aent ({elsewhere})"}
+    assert {run.label for run in load([from_here, elsewhere])} == {"aent (aent-seed0)", "aent (elsewhere-seed1)"}
+
+
+def test_jobs_of_one_name_are_told_apart_by_their_path(tmp_path: Path, make_run: MakeRun) -> None:
+    jobs = [make_run("aent").rename(tmp_path / "run"), make_run("aent")]
+    (tmp_path / "b").mkdir()
+    jobs[1] = jobs[1].rename(tmp_path / "b" / "run")
+    assert {run.label for run in load(jobs)} == {f"aent ({job})" for job in jobs}
 
 
 def test_more_seeds_of_the_same_settings_are_pooled(make_run: MakeRun, tmp_path: Path) -> None:
@@ -42,7 +49,7 @@ def test_more_seeds_of_the_same_settings_are_pooled(make_run: MakeRun, tmp_path:
 
 
 def test_no_directory_is_refused() -> None:
-    with pytest.raises(ValueError, match="no directory to report on"):
+    with pytest.raises(ValueError, match="`directories` must name an output directory"):
         load([])
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from entrostat import records
+from entrostat.errors import require
 from entrostat.records import EvaluationRecord, StepRecord
 
 _STATES = ("running", "done", "stopped", "failed")
@@ -82,8 +83,7 @@ def load(directories: Sequence[Path]) -> list[Run]:
     Raises:
         ValueError: a directory is missing or holds no run, or a file in it is damaged.
     """
-    if not directories:
-        raise ValueError("no directory to report on: name an output directory or a run directory.")
+    require(bool(directories), "directories", "name an output directory or a run directory", directories)
     found: dict[Path, Run] = {}
     origins: dict[Path, Path] = {}
     for directory in directories:
@@ -163,9 +163,16 @@ def _distinct(found: dict[Path, Run], origins: dict[Path, Path]) -> list[Run]:
         found[a].label for a in found for b in found if origins[a] != origins[b] and _differ(found[a], found[b])
     }
     return [
-        dataclasses.replace(run, label=f"{run.label} ({origins[key]})") if run.label in clashing else run
+        dataclasses.replace(run, label=f"{run.label} ({_origin(origins[key], origins)})")
+        if run.label in clashing
+        else run
         for key, run in found.items()
     ]
+
+
+def _origin(directory: Path, origins: dict[Path, Path]) -> str:
+    same_name = {other for other in origins.values() if other.name == directory.name}
+    return directory.name if len(same_name) == 1 else str(directory)
 
 
 def _differ(one: Run, other: Run) -> bool:

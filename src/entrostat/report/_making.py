@@ -89,7 +89,7 @@ def _notes(runs: list[Run]) -> str:
     bold = window(max(run.reached for run in runs))
     calm = f", smoothed over {bold} steps" if bold > 1 else ""
     notes = (
-        "Intervals are 95 % intervals of the mean over seeds (by Student). They show how much the seed matters, not "
+        "Intervals are 95% intervals of the mean over seeds, by Student's t. They show how much the seed matters, not "
         "how much the choice of problems does.",
         "The last values of a step series are means over the last 20 steps (fewer in runs under 40 steps), its "
         "start is the mean of the first 5. The last model is evaluated, never the best one.",

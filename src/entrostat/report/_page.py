@@ -50,7 +50,7 @@ $sections
 </div>
 $tables
 $samples
-<section><h2>How this was made</h2>$making</section>
+<section class="made-of"><h2>How this was made</h2>$making</section>
 </main>
 <footer>Written by entrostat from the records of $count.</footer>
 $scripts
@@ -198,6 +198,7 @@ def _hero(drawings: list[Drawing], look: Look) -> str:
 
 def _figure(drawing: Drawing, look: Look, style: str = "") -> str:
     panel = drawing.panel
+    rank = "h2" if style == "hero" else "h3"  # the large figure is a section of its own
     unit = f" <small>{panel.unit}</small>" if panel.unit else ""
     scale = (
         f'<button type="button" class="scale" data-scale="{panel.key}" aria-pressed="{str(drawing.log).lower()}" '
@@ -210,7 +211,7 @@ def _figure(drawing: Drawing, look: Look, style: str = "") -> str:
         for group, value in drawing.ends
     )
     return (
-        f'<figure class="{style}"><figcaption><h3>{panel.title}{unit}</h3>{scale}'
+        f'<figure class="{style}"><figcaption><{rank}>{panel.title}{unit}</{rank}>{scale}'
         f'<p class="note">{shown(panel.note)}</p><ul class="ends" aria-label="{panel.title} at the end">{ends}</ul>'
         f'</figcaption><div class="plot" id="plot-{panel.key}" role="img" aria-label="{shown(drawing.described)}">'
         "</div></figure>"

@@ -46,5 +46,5 @@ def _sample_html(sample: Sample, seed: int) -> str:
     text = f'<span class="prompt">{shown(sample.prompt)}</span> {shown(sample.completion)}'
     return (
         f'<div class="sample"><p>{verdict}, reward {sample.reward:.3g}<br>{place}</p>'
-        f'<pre tabindex="0" aria-label="prompt and completion">{text}</pre></div>'
+        f'<pre tabindex="0" role="group" aria-label="prompt and completion">{text}</pre></div>'
     )
