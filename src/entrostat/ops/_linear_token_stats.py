@@ -1,9 +1,9 @@
 """The same statistics from hidden states and the language-model head, the logits never held but for one chunk of rows.
 
 For each chunk of rows: one matrix product gives the chunk's logits, `forward_rows` reduces them; in the backward pass
-the product is formed again, `backward_rows_` turns it into its own gradient in place, and two more products carry that
-gradient to the hidden states and to the weight. Because a chunk holds whole rows, the exact threshold of the clamp
-needs nothing the unfused form does not have.
+the product is formed again (or was kept, if all of it is small), `backward_rows` turns it into its own gradient in
+place, and two more products carry that gradient to the hidden states and to the weight. Because a chunk holds whole
+rows, the exact threshold of the clamp needs nothing the unfused form does not have.
 
 With s = logit_scale, c = softcap, T = temperature and z = hidden @ weight.T + bias:
 
@@ -20,10 +20,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entrostat.errors import require, require_finite, sentence
-from entrostat.ops._rows import RowGrads, RowStats, backward_rows_, compute_dtype, forward_rows, mark_banned
-from entrostat.ops._support import Support, check_target_range, check_targets, check_temperature, support_of
-from entrostat.ops._token_stats import TokenStats, rows_per_chunk, slice_grads, stack_chunks
+from entrostat.errors import require, require_count, require_finite, sentence
+from entrostat.ops._backend import pick
+from entrostat.ops._chunks import backward_chunks, forward_chunks, row_slices, slice_grads, stack_chunks
+from entrostat.ops._rows import RowGrads, RowStats, compute_dtype
+from entrostat.ops._support import Support, check_targets, check_temperature, support_of
+from entrostat.ops._token_stats import TokenStats, rows_per_chunk
+
+_KEPT_BYTES = 64 << 20
+"""Up to this size in all, the products are kept from the forward to the backward pass, which saves one in four."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,21 +43,20 @@ class Head:
     gathered: Callable[[Tensor, Tensor | None], AbstractContextManager[Any]] = lambda weight, bias: nullcontext()
     """Entered around the backward pass's use of weight and bias: hosts that shard parameters gather them here."""
 
-    def logits(self, z: Tensor) -> Tensor:
-        """Return the transformed logits of a product `z [n, V]`, in the dtype of the arithmetic, as a new tensor."""
-        x = z.to(compute_dtype(z.dtype), copy=True)
-        if self.softcap is not None:
-            return mark_banned(x.mul_(self.logit_scale / self.softcap).tanh_().mul_(self.softcap / self.temperature))
-        scale = self.logit_scale / self.temperature
-        return mark_banned(x if scale == 1 else x.mul_(scale))
+    backend: str | None = None
+
+    def logits(self, z: Tensor) -> tuple[Tensor, float]:
+        """Return `x` and `scale` with logits `scale * x`, from a product `z [n, V]`; `x` is `z` without a softcap."""
+        if self.softcap is None:
+            return z, self.logit_scale / self.temperature
+        x = z.to(compute_dtype(z.dtype), copy=True).mul_(self.logit_scale / self.softcap).tanh_()
+        return x.mul_(self.softcap / self.temperature), 1.0
 
     def pull_back_(self, grad: Tensor, z: Tensor) -> Tensor:
-        """Carry the derivative by the logits `[n, V]` to the product `z [n, V]`, in place."""
-        if self.softcap is not None:
-            bend = z.to(grad.dtype, copy=True).mul_(self.logit_scale / self.softcap).tanh_()
-            grad.mul_(bend.square_().neg_().add_(1))
-        scale = self.logit_scale / self.temperature
-        return grad if scale == 1 else grad.mul_(scale)
+        """Carry the derivative by softcapped logits `[n, V]` to the product `z [n, V]`, in place."""
+        assert self.softcap is not None
+        bend = z.to(grad.dtype, copy=True).mul_(self.logit_scale / self.softcap).tanh_()
+        return grad.mul_(bend.square_().neg_().add_(1)).mul_(self.logit_scale / self.temperature)
 
 
 def linear_token_stats(
@@ -68,6 +72,7 @@ def linear_token_stats(
     softcap: float | None = None,
     logit_scale: float = 1.0,
     chunk_rows: int | None = None,
+    backend: str | None = None,
 ) -> TokenStats:
     """Log-prob, entropy, clamped entropy and kept mass of every token, from hidden states and the head.
 
@@ -87,13 +92,15 @@ def linear_token_stats(
         softcap: bound of the logits, as in Gemma; None for none.
         logit_scale: factor on the product, before the softcap.
         chunk_rows: rows worked on at a time; None picks by size. The result does not depend on it but for rounding.
+        backend: the implementation (`ops._backend`); None takes the environment's choice, else the fastest.
 
     Returns:
         `TokenStats` of tensors `[...]`, fp32 (float64 for float64 input).
 
     Raises:
         TypeError: inputs of a wrong dtype.
-        ValueError: shapes that do not fit, or a setting out of range.
+        ValueError: shapes that do not fit, a setting out of range, a target outside the vocabulary (checked on CPU), a
+            backend that cannot be had.
 
     Example:
         >>> import torch
@@ -103,13 +110,16 @@ def linear_token_stats(
         [1.0473, 1.0473]
     """
     _check_operands(hidden, weight, bias, targets)
-    support = support_of(clamp, top_k, top_p)
+    pick(hidden, backend)
+    if chunk_rows is not None:
+        require_count("chunk_rows", chunk_rows, least=1)
     head = Head(
-        support=support,
+        support=support_of(clamp, top_k, top_p),
         temperature=check_temperature(temperature),
         softcap=None if softcap is None else _positive("softcap", softcap),
         logit_scale=require_finite("logit_scale", logit_scale),
         chunk_rows=chunk_rows or rows_per_chunk(weight.shape[0]),
+        backend=backend,
     )
     outputs = head_stats(hidden.reshape(-1, hidden.shape[-1]), weight, bias, targets.reshape(-1), head)[:4]
     return TokenStats(*(output.view(targets.shape) for output in outputs))
@@ -154,7 +164,6 @@ def _check_operands(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets
     if bias is not None:
         require(bias.shape == weight.shape[:1], "bias", f"have the shape [{weight.shape[0]}]", tuple(bias.shape))
     check_targets(targets, hidden.shape[:-1])
-    check_target_range(targets, weight.shape[0])
 
 
 class _LinearTokenStats(torch.autograd.Function):
@@ -171,19 +180,20 @@ class _LinearTokenStats(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         dtype = _product_dtype(hidden)
         weight_, bias_ = weight.to(dtype), None if bias is None else bias.to(dtype)
-        chunks: list[RowStats] = []
-        seen: list[Tensor] = []
-        for rows in _chunks(hidden.shape[0], head.chunk_rows):
-            x = head.logits(_product(hidden[rows].to(dtype), weight_, bias_))
-            chunks.append(forward_rows(x, targets[rows], head.support))
-            if watched is not None:
-                seen.append(_watched_mass(x, chunks[-1].log_z, watched))
-        stats = stack_chunks(chunks, hidden)
+        keep = any(ctx.needs_input_grad) and len(hidden) * len(weight) * dtype.itemsize <= _KEPT_BYTES
+        parts: list[RowStats] = []
+        ctx.products = []
+        for rows in row_slices(len(hidden), head.chunk_rows):
+            z = _product(hidden[rows].to(dtype), weight_, bias_)
+            x, scale = head.logits(z)
+            parts.append(forward_chunks(pick(x, head.backend), x, targets[rows], head.support, scale, watched))
+            if keep:
+                ctx.products.append(z)
+        stats = stack_chunks(parts, hidden)
         ctx.save_for_backward(hidden, weight, bias, targets, *stats)
         ctx.settings = (head, dtype)
-        mass_seen = torch.cat(seen) if seen else torch.zeros_like(stats.entropy)
-        ctx.mark_non_differentiable(mass_seen)
-        return stats.logprobs, stats.entropy, stats.clamped_entropy, stats.kept_mass, mass_seen
+        ctx.mark_non_differentiable(stats.watched_mass)
+        return stats.logprobs, stats.entropy, stats.clamped_entropy, stats.kept_mass, stats.watched_mass
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -196,32 +206,47 @@ class _LinearTokenStats(torch.autograd.Function):
 
 def _head_gradients(ctx: Any, row_grads: RowGrads) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     hidden, weight, bias, targets, *saved = ctx.saved_tensors
-    stats = RowStats(*saved)
     head, dtype = ctx.settings
-    sum_dtype = compute_dtype(weight.dtype)
     weight_, bias_ = weight.to(dtype), None if bias is None else bias.to(dtype)
-    grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-    grad_weight = torch.zeros_like(weight, dtype=sum_dtype) if ctx.needs_input_grad[1] else None
-    grad_bias = torch.zeros_like(bias, dtype=sum_dtype) if bias is not None and ctx.needs_input_grad[2] else None
-    for rows in _chunks(hidden.shape[0], head.chunk_rows):
+    # The kept products become their own gradients; a second walk over the graph has to form them anew.
+    products, ctx.products = iter(ctx.products), []
+    wants_hidden, wants_weight, wants_bias, *_ = ctx.needs_input_grad
+    grad_hidden = torch.empty_like(hidden) if wants_hidden else None
+    grad_weight = torch.zeros_like(weight, dtype=compute_dtype(weight.dtype)) if wants_weight else None
+    grad_bias = torch.zeros_like(bias, dtype=compute_dtype(bias.dtype)) if bias is not None and wants_bias else None
+    for rows in row_slices(len(hidden), head.chunk_rows):
         hidden_ = hidden[rows].to(dtype)
-        z = _product(hidden_, weight_, bias_)
-        part = RowStats(*(value[rows] for value in stats))
-        grad = backward_rows_(head.logits(z), targets[rows], part, slice_grads(row_grads, rows), head.support)
-        grad = head.pull_back_(grad, z)
+        z = next(products, None)
+        if z is None:
+            z = _product(hidden_, weight_, bias_)
+        stats = RowStats(*(value[rows] for value in saved))
+        grad = _product_gradient(z, targets[rows], stats, slice_grads(row_grads, rows), head)
         if grad_bias is not None:
-            grad_bias += grad.sum(0)
-        grad = grad.to(dtype)
+            grad_bias += grad.sum(0, dtype=grad_bias.dtype)
         if grad_hidden is not None:
             grad_hidden[rows] = grad @ weight_
         if grad_weight is not None:
-            # Summed in fp32: rounding every chunk's product to bf16 first would bias the head's gradient.
-            grad_weight.addmm_(grad.t().to(sum_dtype), hidden_.to(sum_dtype))
+            _accumulate(grad_weight, grad.t(), hidden_)
     return (
         grad_hidden,
         None if grad_weight is None else grad_weight.to(weight.dtype),
         None if grad_bias is None or bias is None else grad_bias.to(bias.dtype),
     )
+
+
+def _product_gradient(z: Tensor, targets: Tensor, stats: RowStats, grads: RowGrads, head: Head) -> Tensor:
+    """Return the derivative by the product `z`, in its dtype, destroying `z`."""
+    x, scale = head.logits(z)
+    backward_chunks(pick(x, head.backend), x, x, targets, stats, grads, head.support, scale)
+    return x if head.softcap is None else head.pull_back_(x, z).to(z.dtype)
+
+
+def _accumulate(total: Tensor, left: Tensor, right: Tensor) -> None:
+    # Summed in fp32: rounding every chunk's product to bf16 first would bias the head's gradient.
+    if total.dtype != left.dtype and total.is_cuda:
+        torch.addmm(total, left, right, out_dtype=total.dtype, out=total)
+    else:
+        total.addmm_(left.to(total.dtype), right.to(total.dtype))
 
 
 def _product_dtype(hidden: Tensor) -> torch.dtype:
@@ -231,11 +256,3 @@ def _product_dtype(hidden: Tensor) -> torch.dtype:
 
 def _product(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return hidden @ weight.t() if bias is None else torch.addmm(bias, hidden, weight.t())
-
-
-def _chunks(rows: int, size: int) -> list[slice]:
-    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
-
-
-def _watched_mass(x: Tensor, log_z: Tensor, watched: Tensor) -> Tensor:
-    return (x - log_z.unsqueeze(-1)).exp() @ watched.to(x.dtype)

@@ -1,6 +1,6 @@
-"""The arithmetic of one chunk of rows: statistics forward, gradient backward, on plain tensors.
+"""The arithmetic of one chunk of rows: statistics forward, gradient backward. Here in torch; elsewhere, the same.
 
-With `x [n, V]` a row's logits after every transform, `w_j` the weight with which token `j` is kept (`_support`):
+With `x = scale * z [n, V]` a row's logits, `w_j` the weight with which token `j` is kept (`_support`):
 
     L  = logsumexp_j x_j            p_j = exp(x_j - L)            H  = L - sum_j p_j x_j
     Lk = log sum_j w_j exp(x_j)     q_j = w_j exp(x_j - Lk)       Hk = Lk - sum_j q_j x_j
@@ -13,8 +13,13 @@ so M is the kept mass and Hk the clamped entropy. Their derivatives, the kept se
     dHk/dx_j   = -q_j (x_j - Lk + Hk)         q_j = w_j p_j / M
     dM/dx_j    = M (q_j - p_j) = w_j p_j - M p_j
 
+With l_j = x_j - L they gather, for the loss's derivatives g1..g4 by logp, H, Hk and M, into
+
+    1[j=t] g1 + p_j (A + B l_j) + w_j p_j (C + D l_j)
+    A = -g1 - g2 H - g4 M,  B = -g2,  C = g4 - g3 (L - Lk + Hk) / M,  D = -g3 / M.
+
 Hence a forward needs one read of the row (and a selection), a backward one read and one write, and what has to be
-saved between them is six numbers a row, never anything of size `[n, V]`.
+saved between them is eight numbers a row, never anything of size `[n, V]`.
 
 Banned tokens (`-inf`) take part as a huge negative number: `exp` gives an exact 0 and `0 * x` stays 0, where `-inf`
 would give NaN. A row in which every token is banned has no distribution: entropies and kept mass 0, log-prob -inf, no
@@ -28,7 +33,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from entrostat.ops._support import IGNORED, Support, cut, weights
+from entrostat.ops._support import IGNORED, Support, check_target_range, cut, weights
 
 BANNED = -1e30
 """Stands for -inf: far below any logit, yet times zero it is zero. Representable in fp32 and bf16."""
@@ -45,6 +50,8 @@ class RowStats(NamedTuple):
     log_z_kept: Tensor
     tau: Tensor
     tie_weight: Tensor
+    watched_mass: Tensor
+    """Probability of the watched tokens; 0 if none are watched. No gradient."""
 
 
 class RowGrads(NamedTuple):
@@ -54,6 +61,16 @@ class RowGrads(NamedTuple):
     entropy: Tensor | None
     clamped_entropy: Tensor | None
     kept_mass: Tensor | None
+
+
+class RowCoefficients(NamedTuple):
+    """The letters of the gradient's formula, each `[n]`; `c` and `d` are None where the kept set plays no part."""
+
+    g1: Tensor | None
+    a: Tensor
+    b: Tensor
+    c: Tensor | None
+    d: Tensor | None
 
 
 def compute_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -66,90 +83,136 @@ def mark_banned(x: Tensor) -> Tensor:
     return x.clamp_(min=BANNED)
 
 
-def forward_rows(x: Tensor, targets: Tensor | None, support: Support | None) -> RowStats:
-    """Return the statistics of `x [n, V]` (banned tokens marked), with `targets [n]` if log-probs are wanted."""
+def working_copy(z: Tensor, scale: float) -> Tensor:
+    """The logits `scale * z` in the dtype of the arithmetic, banned tokens marked; always a copy."""
+    x = z.to(compute_dtype(z.dtype), copy=True)
+    return mark_banned(x if scale == 1 else x.mul_(scale))
+
+
+def rule(support: Support | None, vocab: int) -> Support | None:
+    """The support, or None if it drops nothing of a vocabulary of this size."""
+    return None if support is None or support.keeps_all(vocab) else support
+
+
+def streams(z: Tensor) -> bool:
+    """Whether a call needs no more memory for many rows than for few: here not, several `[n, V]` are held."""
+    return False
+
+
+def forward_rows(
+    z: Tensor, targets: Tensor | None, support: Support | None, scale: float = 1.0, watched: Tensor | None = None
+) -> RowStats:
+    """Return the statistics of `scale * z`, `z [n, V]`.
+
+    Args:
+        z: logits before the scale, any strides.
+        targets: `[n]` if log-probs are wanted, else they are 0.
+        support: the kept tokens; None keeps all.
+        scale: the factor.
+        watched: `[V]`, 1 for the tokens whose mass is to be reported, else 0.
+    """
+    check_target_range(targets, z.shape[-1])
+    x = working_copy(z, scale)
     peak = x.amax(-1)
+    # NaN is alive: it has to come out as NaN.
+    alive = ~(peak <= BANNED / 2)
     d = x - peak.unsqueeze(-1)
     e = d.exp()
-    z = e.sum(-1)
+    total = e.sum(-1)
+    log_z = peak + total.log()
     # H = log z - sum_j e_j d_j / z with d_j = x_j - max x: no large numbers cancel.
-    entropy = z.log() - d.mul(e).sum(-1) / z
-    log_z = peak + z.log()
-    alive = peak > BANNED / 2
-    # Rounding can leave a one-hot row at -1e-8, and no entropy is negative.
-    entropy = torch.where(alive, entropy.clamp(min=0), 0)
+    entropy = _entropy(total, _dot(e, d), alive)
     logprobs = _target_logprobs(x, log_z, targets)
-    if support is None or support.keeps_all(x.shape[-1]):
+    seen = torch.zeros_like(log_z) if watched is None else e @ watched.to(e.dtype) / total
+    support = rule(support, x.shape[-1])
+    if support is None:
         whole = alive.to(x.dtype)
-        return RowStats(logprobs, entropy, entropy, whole, log_z, log_z, x.new_full(peak.shape, BANNED), whole)
+        return RowStats(logprobs, entropy, entropy.clone(), whole, log_z, log_z, peak, whole, seen)
     tau, tie_weight = cut(x, support)
     kept = e.mul_(weights(x, tau, tie_weight))
-    z_kept = kept.sum(-1)
-    clamped = z_kept.log() - d.mul_(kept).sum(-1) / z_kept
-    clamped = torch.where(alive, clamped.clamp(min=0), 0)
-    mass = torch.where(alive, z_kept / z, 0)
-    return RowStats(logprobs, entropy, clamped, mass, log_z, peak + z_kept.log(), tau, tie_weight)
+    total_kept = kept.sum(-1)
+    clamped = _entropy(total_kept, _dot(kept, d), alive)
+    mass = torch.where(alive, total_kept / total, 0)
+    return RowStats(logprobs, entropy, clamped, mass, log_z, peak + total_kept.log(), tau, tie_weight, seen)
+
+
+def _dot(e: Tensor, d: Tensor) -> Tensor:
+    # One read of both and no temporary, unlike (e * d).sum(-1).
+    return torch.linalg.vecdot(e, d)
+
+
+def _entropy(total: Tensor, moment: Tensor, alive: Tensor) -> Tensor:
+    # Rounding can leave a one-hot row at -1e-8, and no entropy is negative.
+    return torch.where(alive, (total.log() - moment / total).clamp(min=0), 0)
 
 
 def _target_logprobs(x: Tensor, log_z: Tensor, targets: Tensor | None) -> Tensor:
     if targets is None:
         return torch.zeros_like(log_z)
     target_x = x.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1)
-    logprobs = torch.where(target_x > BANNED / 2, target_x - log_z, -torch.inf)
+    logprobs = torch.where(target_x <= BANNED / 2, -torch.inf, target_x - log_z)
     return torch.where(targets == IGNORED, 0, logprobs)
 
 
-def silence(grads: RowGrads, stats: RowStats, targets: Tensor | None) -> RowGrads:
+def coefficients(targets: Tensor | None, stats: RowStats, grads: RowGrads, support: Support | None) -> RowCoefficients:
+    """Gather the derivatives by the outputs into the letters of the formula; `support` as `rule` returns it."""
+    g1, g2, g3, g4 = _silence(grads, stats, targets)
+    if support is None:
+        # The clamped entropy is the entropy, and the kept mass is constant.
+        g2 = g3 if g2 is None else g2 if g3 is None else g2 + g3
+        g3 = g4 = None
+    zero = torch.zeros_like(stats.log_z)
+    a = zero if g1 is None else -g1
+    a = a if g2 is None else a - g2 * stats.entropy
+    b = zero if g2 is None else -g2
+    if g3 is None and g4 is None:
+        return RowCoefficients(g1, a, b, None, None)
+    c = d = zero
+    if g3 is not None:
+        gap = stats.log_z - stats.log_z_kept
+        d = -g3 * gap.exp()
+        c = d * (gap + stats.clamped_entropy)
+    if g4 is not None:
+        a, c = a - g4 * stats.kept_mass, c + g4
+    return RowCoefficients(g1, a, b, c, d)
+
+
+def _silence(grads: RowGrads, stats: RowStats, targets: Tensor | None) -> RowGrads:
     """Zero the gradients of rows that have none: no distribution, a skipped target, a banned target."""
-    alive = stats.log_z > BANNED / 2
+    alive = ~(stats.log_z <= BANNED / 2)
     scored = alive if targets is None else alive & (targets != IGNORED)
 
     def keep(grad: Tensor | None, rows: Tensor) -> Tensor | None:
         return None if grad is None else torch.where(rows, grad.to(stats.log_z.dtype), 0)
 
     return RowGrads(
-        keep(grads.logprobs, scored & stats.logprobs.isfinite()),
+        keep(grads.logprobs, scored & (stats.logprobs != -torch.inf)),
         keep(grads.entropy, scored),
         keep(grads.clamped_entropy, scored),
         keep(grads.kept_mass, scored),
     )
 
 
-def backward_rows_(
-    x: Tensor, targets: Tensor | None, stats: RowStats, grads: RowGrads, support: Support | None
-) -> Tensor:
-    """Turn `x [n, V]` into the loss's derivative by it, in place, and return it.
-
-    With l_j = x_j - L the log-prob of token j, the four derivatives gather into
-
-        1[j=t] g1 + p_j (A + B l_j) + w_j p_j (C + D l_j)
-        A = -g1 - g2 H - g4 M,  B = -g2,  C = g4 - g3 (L - Lk + Hk) / M,  D = -g3 / M.
-    """
-    g1, g2, g3, g4 = silence(grads, stats, targets)
-    zero = torch.zeros_like(stats.log_z)
-    a, b, c, d = zero, zero, zero, zero
-    if g1 is not None:
-        a = a - g1
-    if g2 is not None:
-        a, b = a - g2 * stats.entropy, b - g2
-    if support is None or support.keeps_all(x.shape[-1]):
-        # The clamped entropy is the entropy, and the kept mass is constant.
-        if g3 is not None:
-            a, b = a - g3 * stats.entropy, b - g3
-        g3 = g4 = None
-    if g3 is not None:
-        inverse_mass = (stats.log_z - stats.log_z_kept).exp()
-        c = c - g3 * inverse_mass * (stats.log_z - stats.log_z_kept + stats.clamped_entropy)
-        d = d - g3 * inverse_mass
-    if g4 is not None:
-        a, c = a - g4 * stats.kept_mass, c + g4
-    kept = None if g3 is None and g4 is None else weights(x, stats.tau, stats.tie_weight)
+def backward_rows(
+    z: Tensor,
+    out: Tensor,
+    targets: Tensor | None,
+    stats: RowStats,
+    grads: RowGrads,
+    support: Support | None,
+    scale: float = 1.0,
+) -> None:
+    """Write the loss's derivative by `z [n, V]` to `out`, which may be `z` itself."""
+    g1, a, b, c, d = coefficients(targets, stats, grads, rule(support, z.shape[-1]))
+    x = working_copy(z, scale)
+    kept = None if c is None else weights(x, stats.tau, stats.tie_weight)
     logp = x.sub_(stats.log_z.unsqueeze(-1))
     p = logp.exp()
-    slope = b.unsqueeze(-1) if kept is None else b.unsqueeze(-1) + kept * d.unsqueeze(-1)
-    offset = a.unsqueeze(-1) if kept is None else a.unsqueeze(-1) + kept * c.unsqueeze(-1)
-    grad = logp.mul_(slope).add_(offset).mul_(p)
+    if kept is None or c is None or d is None:
+        grad = logp.mul_(b.unsqueeze(-1)).add_(a.unsqueeze(-1)).mul_(p)
+    else:
+        part = torch.addcmul(c.unsqueeze(-1), logp, d.unsqueeze(-1)).mul_(kept)
+        grad = logp.mul_(b.unsqueeze(-1)).add_(a.unsqueeze(-1)).add_(part).mul_(p)
     if g1 is not None and targets is not None:
-        index = targets.clamp(min=0).unsqueeze(-1)
-        grad.scatter_add_(-1, index, g1.unsqueeze(-1).to(grad.dtype))
-    return grad
+        grad.scatter_add_(-1, targets.clamp(min=0).unsqueeze(-1), g1.unsqueeze(-1))
+    out.copy_(grad if scale == 1 else grad.mul_(scale))

@@ -83,7 +83,8 @@ def _cut_by_count(x: Tensor, kept: int) -> tuple[Tensor, Tensor]:
 def _cut_by_mass(x: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
     # The j-th likeliest token is kept while the mass before it is still short of top_p.
     ordered = x.sort(dim=-1, descending=True).values
-    mass_before = ordered.softmax(-1).cumsum(-1).roll(1, -1)
+    # In float64: fp32 sums over a large vocabulary would move the line by a few tokens.
+    mass_before = ordered.double().softmax(-1).cumsum(-1).roll(1, -1)
     mass_before[..., 0] = 0
     kept = (mass_before < top_p).sum(-1).clamp(min=1)
     tau = ordered.gather(-1, (kept - 1).unsqueeze(-1)).squeeze(-1)
@@ -133,10 +134,10 @@ def check_targets(targets: Tensor, shape: torch.Size) -> None:
     require(targets.shape == shape, "targets", f"have the rows' shape {tuple(shape)}", tuple(targets.shape))
 
 
-def check_target_range(targets: Tensor, vocab: int) -> None:
+def check_target_range(targets: Tensor | None, vocab: int) -> None:
     """Raise unless every target is a token of the vocabulary or the skip mark -100 (CPU only: it reads the values)."""
     # On a GPU the read would stall the queue; there a target out of range trips the gather's own device assertion.
-    if targets.device.type != "cpu" or targets.numel() == 0:
+    if targets is None or targets.device.type != "cpu" or targets.numel() == 0:
         return
     low, high = int(targets.min()), int(targets.max())
     inside = high < vocab and (low >= 0 or bool(((targets >= 0) | (targets == IGNORED)).all()))

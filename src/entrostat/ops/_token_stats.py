@@ -1,34 +1,25 @@
 """Log-prob, entropy, clamped entropy and kept mass of each row of logits, in chunks of rows.
 
-Chain: `forward_rows` / `backward_rows_` on tensors (`_rows`) -> `_TokenStats` here -> the public `token_stats`.
+Chain: `forward_rows` / `backward_rows` on tensors (`_rows` and its peers, see `_backend`) -> `_TokenStats` here -> the
+public `token_stats`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from entrostat.ops._rows import (
-    RowGrads,
-    RowStats,
-    backward_rows_,
-    compute_dtype,
-    forward_rows,
-    mark_banned,
-)
-from entrostat.ops._support import (
-    Support,
-    check_logits,
-    check_target_range,
-    check_targets,
-    check_temperature,
-    support_of,
-)
+from entrostat.errors import require, require_count
+from entrostat.ops._backend import Rows, pick
+from entrostat.ops._chunks import backward_chunks, forward_chunks, slice_grads, stack_chunks
+from entrostat.ops._rows import RowGrads, RowStats
+from entrostat.ops._support import Support, check_logits, check_targets, check_temperature, support_of
 
-_WORKSPACE_ELEMENTS = 1 << 22
-"""Logits worked on at a time: 16 MB in fp32, enough to fill the cores and small beside any batch of logits."""
+_WORKSPACE_LOGITS = 1 << 25
+"""Logits of a fused head that are held at a time, 128 MB in fp32: matrix products want many rows, memory few."""
 
 
 class TokenStats(NamedTuple):
@@ -53,6 +44,8 @@ def token_stats(
     top_p: float | None = None,
     temperature: float = 1.0,
     chunk_rows: int | None = None,
+    overwrite: bool = False,
+    backend: str | None = None,
 ) -> TokenStats:
     """Log-prob of the target, entropy, clamped entropy and kept mass of every token, from logits.
 
@@ -63,7 +56,7 @@ def token_stats(
 
     The set A is chosen without gradient; tokens that tie at its edge share the remaining places, so neither value nor
     gradient depends on their order. Arithmetic is fp32 for half precision, float64 for float64. The backward pass
-    recomputes each chunk from six saved numbers a row; besides the logits and their gradient, nothing of size
+    recomputes each chunk from eight saved numbers a row; besides the logits and their gradient, nothing of size
     `[N, V]` is ever held.
 
     Args:
@@ -75,13 +68,17 @@ def token_stats(
         top_p: keep the smallest likeliest set with this probability instead, the crossing token included.
         temperature: what the logits are divided by first.
         chunk_rows: rows worked on at a time; None picks by size. The result does not depend on it.
+        overwrite: let the backward pass write the gradient over the logits, which halves the memory. Only for logits
+            that nothing else reads afterwards, and that are not a leaf.
+        backend: the implementation (`ops._backend`); None takes the environment's choice, else the fastest.
 
     Returns:
         `TokenStats` of tensors `[...]`, fp32 (float64 for float64 logits); empty for an empty batch.
 
     Raises:
         TypeError: `logits` not floating, `targets` not integer.
-        ValueError: shapes that do not fit, a setting out of range, a target outside the vocabulary (checked on CPU).
+        ValueError: shapes that do not fit, a setting out of range, a target outside the vocabulary (checked on CPU), a
+            backend that cannot be had.
 
     Reference:
         Shen, "On Entropy Control in LLM-RL Algorithms", arXiv 2509.03493, section 4.1 (the clamp).
@@ -94,80 +91,100 @@ def token_stats(
     """
     check_logits(logits)
     check_targets(targets, logits.shape[:-1])
-    vocab = logits.shape[-1]
-    check_target_range(targets, vocab)
-    support = support_of(clamp, top_k, top_p)
-    rows = chunk_rows or rows_per_chunk(vocab)
-    outputs = _TokenStats.apply(
-        logits.reshape(-1, vocab), targets.reshape(-1), support, check_temperature(temperature), rows
+    _check_overwrite(logits, overwrite)
+    if chunk_rows is not None:
+        require_count("chunk_rows", chunk_rows, least=1)
+    chosen = Chosen(
+        support_of(clamp, top_k, top_p),
+        1 / check_temperature(temperature),
+        chunk_rows,
+        overwrite,
+        pick(logits, backend),
     )
-    return TokenStats(*(output.view(logits.shape[:-1]) for output in outputs))
+    return TokenStats(*_TokenStats.apply(logits, targets, chosen))
+
+
+def _check_overwrite(logits: Tensor, overwrite: bool) -> None:
+    if not overwrite:
+        return
+    shared = any(stride == 0 and size > 1 for stride, size in zip(logits.stride(), logits.shape, strict=True))
+    owned = not shared and not (logits.is_leaf and logits.requires_grad)
+    require(owned, "overwrite", "be False for logits that are a leaf or share memory between rows", overwrite)
 
 
 def rows_per_chunk(vocab: int) -> int:
-    """Rows worked on at a time."""
-    return max(1, _WORKSPACE_ELEMENTS // vocab)
+    """Rows of logits a fused head holds at a time."""
+    return max(1, _WORKSPACE_LOGITS // vocab)
 
 
 def entropies(logits: Tensor, support: Support | None, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
     """Return entropy, clamped entropy and kept mass `[...]` of `logits [..., V]`: `token_stats` without targets."""
     check_logits(logits)
-    vocab = logits.shape[-1]
-    outputs = _TokenStats.apply(
-        logits.reshape(-1, vocab), None, support, check_temperature(temperature), rows_per_chunk(vocab)
-    )
-    _, entropy, clamped, mass = (output.view(logits.shape[:-1]) for output in outputs)
-    return entropy, clamped, mass
+    chosen = Chosen(support, 1 / check_temperature(temperature), None, False, pick(logits))
+    return _TokenStats.apply(logits, None, chosen)[1:]
 
 
-def stack_chunks(chunks: list[RowStats], like: Tensor) -> RowStats:
-    """Join the statistics of consecutive chunks of rows; empty ones if there are none."""
-    if not chunks:
-        return RowStats(*(like.new_empty(0, dtype=compute_dtype(like.dtype)) for _ in RowStats._fields))
-    return RowStats(*(torch.cat(parts) for parts in zip(*chunks, strict=True)))
+class Chosen(NamedTuple):
+    """All that is chosen in one call."""
+
+    support: Support | None
+    scale: float
+    chunk_rows: int | None
+    overwrite: bool
+    rows: Rows
 
 
-def slice_grads(grads: RowGrads, rows: slice) -> RowGrads:
-    """The gradients of some rows."""
-    return RowGrads(*(None if grad is None else grad[rows] for grad in grads))
+def _matrices(logits: Tensor) -> Iterator[Tensor]:
+    """Yield the rows of `logits [..., V]` as few matrices `[n, V]`, all of them views."""
+    # Hosts pass `logits[:, :-1]`; a reshape of it to [N, V] would be a second copy of all logits.
+    if logits.dim() <= 2:
+        yield logits if logits.dim() == 2 else logits.unsqueeze(0)
+        return
+    try:
+        yield logits.view(-1, logits.shape[-1])
+    except RuntimeError:
+        for part in logits.unbind(0):
+            yield from _matrices(part)
+
+
+def _places(logits: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    start = 0
+    for z in _matrices(logits):
+        yield slice(start, start + len(z)), z
+        start += len(z)
 
 
 class _TokenStats(torch.autograd.Function):
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, logits: Tensor, targets: Tensor | None, support: Support | None, temperature: float, chunk_rows: int
+        ctx: Any, logits: Tensor, targets: Tensor | None, chosen: Chosen
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         ctx.set_materialize_grads(False)
-        chunks: list[RowStats] = []
-        for start in range(0, logits.shape[0], chunk_rows):
-            rows = slice(start, start + chunk_rows)
-            chunks.append(forward_rows(_working_copy(logits[rows], temperature), _rows_of(targets, rows), support))
-        stats = stack_chunks(chunks, logits)
-        ctx.save_for_backward(logits, targets, *stats)
-        ctx.settings = (support, temperature, chunk_rows)
-        return stats.logprobs, stats.entropy, stats.clamped_entropy, stats.kept_mass
+        rows, support, scale = chosen.rows, chosen.support, chosen.scale
+        flat = None if targets is None else targets.reshape(-1)
+        parts = [
+            forward_chunks(rows, z, None if flat is None else flat[at], support, scale, None, chosen.chunk_rows)
+            for at, z in _places(logits)
+        ]
+        stats = stack_chunks(parts, logits)
+        ctx.save_for_backward(logits, flat, *stats)
+        ctx.chosen = chosen
+        logprobs, entropy, clamped, mass = (value.view(logits.shape[:-1]) for value in stats[:4])
+        return logprobs, entropy, clamped, mass
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         logits, targets, *saved = ctx.saved_tensors
-        stats = RowStats(*saved)
-        support, temperature, chunk_rows = ctx.settings
-        grad_logits = torch.empty_like(logits, memory_format=torch.contiguous_format)
-        for start in range(0, logits.shape[0], chunk_rows):
-            rows = slice(start, start + chunk_rows)
-            x = _working_copy(logits[rows], temperature)
-            part = RowStats(*(value[rows] for value in stats))
-            grad = backward_rows_(x, _rows_of(targets, rows), part, slice_grads(RowGrads(*grads), rows), support)
-            grad_logits[rows] = grad.div_(temperature)
-        return grad_logits, None, None, None, None
-
-
-def _working_copy(logits: Tensor, temperature: float) -> Tensor:
-    """A chunk of logits in the dtype of the arithmetic, tempered, banned tokens marked; always a copy."""
-    x = logits.to(compute_dtype(logits.dtype), copy=True)
-    return mark_banned(x if temperature == 1 else x.div_(temperature))
-
-
-def _rows_of(targets: Tensor | None, rows: slice) -> Tensor | None:
-    return None if targets is None else targets[rows]
+        chosen: Chosen = ctx.chosen
+        flat = RowGrads(*(None if grad is None else grad.reshape(-1) for grad in grads))
+        fresh = None if chosen.overwrite else torch.empty_like(logits, memory_format=torch.contiguous_format)
+        for at, z in _places(logits.detach()):
+            out = z if fresh is None else fresh.view(-1, logits.shape[-1])[at]
+            stats = RowStats(*(value[at] for value in saved))
+            target = None if targets is None else targets[at]
+            backward_chunks(
+                chosen.rows, z, out, target, stats, slice_grads(flat, at),
+                chosen.support, chosen.scale, chosen.chunk_rows,
+            )  # fmt: skip
+        return logits.detach() if fresh is None else fresh, None, None
