@@ -1,0 +1,101 @@
+"""What cannot work together is refused when the trainer is made, in one clear sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from trl import GRPOTrainer
+
+from entrostat import measures, recipes
+from entrostat.integrations.trl import _selfcheck
+from entrostat.integrations.trl._refusals import refuse_conflicts
+
+Make = Callable[..., Any]
+AENT = recipes.aent(low=0.1, high=0.2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"entropy_coef": 0.01}, "`entropy_coef` must be 0"),
+        ({"use_adaptive_entropy": True}, "`use_adaptive_entropy` must"),
+    ],
+)
+def test_trl_s_own_bonus_beside_ours(make_trainer: Make, changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        make_trainer(AENT, **changes)
+
+
+def test_data_parallel(settings: Callable[..., Any]) -> None:
+    args = settings()
+    args._n_gpu = 2
+    with pytest.raises(ValueError, match="accelerate launch"):
+        refuse_conflicts(args, AENT)
+
+
+def test_something_that_is_no_recipe(make_trainer: Make) -> None:
+    with pytest.raises(TypeError, match=r"recipes\.aent"):
+        make_trainer("aent")
+
+
+def test_a_reference_model_that_is_not_there(make_trainer: Make, settings: Callable[..., Any]) -> None:
+    needy = dataclasses.replace(AENT, needs=frozenset({"ref_logprobs"}))
+    with pytest.raises(ValueError, match="Set `beta` above 0"):
+        make_trainer(needy)
+    refuse_conflicts(settings(beta=0.01), needy)
+
+
+def test_a_measure_the_head_cannot_compute(make_trainer: Make) -> None:
+    with pytest.raises(ValueError, match="fused head cannot compute"):
+        make_trainer(dataclasses.replace(AENT, measure=measures.Tsallis(q=2.0)))
+
+
+def test_watched_tokens_outside_the_vocabulary(make_trainer: Make) -> None:
+    with pytest.raises(ValueError, match=r"`watched_token_ids` must lie in \[0, 37\)"):
+        make_trainer(AENT, watched_token_ids=[3, 37])
+
+
+@pytest.mark.parametrize("version", ["1.14.2", "1.17.0", "2.0.0.dev0", "0.24.0"])
+def test_an_untested_release(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    monkeypatch.setattr("trl.__version__", version)
+    with pytest.raises(_selfcheck.UnsupportedHostError, match=r"supports trl>=1\.15,<1\.17"):
+        _selfcheck.verify_host()
+
+
+def test_a_loss_that_reads_its_inputs_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = GRPOTrainer._compute_loss
+
+    def reads_first(self: Any, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        return original(self, model, _Frozen(inputs))
+
+    monkeypatch.setattr(GRPOTrainer, "_compute_loss", reads_first)
+    with pytest.raises(_selfcheck.UnsupportedHostError, match="its loss on edited inputs"):
+        _selfcheck.verify_host()
+
+
+class _Frozen(dict[str, Any]):
+    """A copy taken before the hook runs: edits of the original do not show."""
+
+
+def test_a_kernel_with_other_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Other:
+        @staticmethod
+        def forward(ctx: Any, hidden: Any) -> None: ...
+
+    monkeypatch.setattr("trl.trainer.utils._ChunkedLogProbFunction", Other)
+    with pytest.raises(_selfcheck.UnsupportedHostError, match="its fused head takes"):
+        _selfcheck.verify_host()
+
+
+def test_a_missing_private_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(GRPOTrainer, "_calculate_rewards")
+    with pytest.raises(_selfcheck.UnsupportedHostError, match="_calculate_rewards"):
+        _selfcheck.verify_host()
+
+
+def test_the_installed_release_passes() -> None:
+    _selfcheck.verify_host()
