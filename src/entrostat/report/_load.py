@@ -13,7 +13,7 @@ from entrostat import records
 from entrostat.errors import require
 from entrostat.records import EvaluationRecord, StepRecord
 
-_STATES = ("running", "done", "stopped", "failed")
+_STATES = ("waiting", "running", "done", "stopped", "failed")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Run:
     planned: int
     """Optimizer steps the run is meant to take."""
     status: str
-    """`running`, `done`, `stopped` or `failed`."""
+    """`waiting`, `running`, `done`, `stopped` or `failed`."""
     description: str = ""
     task: str = ""
     model: str = ""

@@ -223,6 +223,8 @@ def unfinished(runs: list[Run], name: Callable[[Run], str]) -> list[str]:
 
 
 def _state(run: Run) -> str:
+    if run.status == "waiting":
+        return "has not started"
     words = {"running": "is marked as still running", "done": "is marked as done", "stopped": "was stopped"}
     state = words.get(run.status, "failed")
     reached = f"after {run.reached} of {run.planned} steps" if run.steps else "without a single step on record"
