@@ -1,0 +1,78 @@
+"""Recipes: the parts the papers say, from names and parameters as a file gives them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from entrostat import controllers, measures, recipes, terms
+from entrostat.controllers import Annealed, Band
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_recipe_is_described(name: str) -> None:
+    about = recipes.describe(name)
+    assert about["summary"].endswith(".")
+    assert about["bibtex"].startswith("@") or name == "none"
+    assert set(about["parameters"]) <= set(about["text"].replace(":", " ").split()) | {"measure"}
+
+
+def test_aent_has_the_published_defaults() -> None:
+    recipe = recipes.aent(low=0.15, high=0.24)
+    assert recipe.measure == measures.Clamped(clamp=0.33)
+    assert recipe.controller == Band(
+        low=0.15, high=0.24, rate=0.002, floor=6e-4, ceiling=9e-3, initial=0.002, warmup=30
+    )
+    assert recipe.terms == (terms.EntropyBonus(),)
+
+
+@pytest.mark.parametrize(
+    ("given", "measure"),
+    [
+        ({"clamp": 0.9}, measures.Clamped(clamp=0.9)),
+        ({"keep": 31}, measures.TopK(k=31)),
+        ({"top_p": 0.95}, measures.Nucleus(top_p=0.95)),
+    ],
+)
+def test_aent_clamps_by_share_count_or_mass(given: dict[str, Any], measure: measures.Measure) -> None:
+    assert recipes.aent(low=0.1, high=0.2, **given).measure == measure
+
+
+def test_aent_anneals_on_demand() -> None:
+    recipe = recipes.aent(low=0.1, high=0.2, anneal=0.3)
+    assert isinstance(recipe.controller, Annealed)
+    assert recipe.needs == {"total_steps"}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "says"),
+    [
+        ("aemt", {}, "Did you mean 'aent'"),
+        ("aent", {}, "needs `low`, `high`"),
+        ("aent", {"low": 0.1, "high": 0.2, "clmap": 0.1}, "Did you mean 'clamp'"),
+        ("aent", {"low": 0.3, "high": 0.2}, "`low`"),
+        ("aent", {"low": 0.1, "high": 0.2, "clamp": 0.3, "keep": 3}, "exclude each other"),
+        ("aent", {"low": 0.1, "high": 0.2, "clamp": 1.0}, r"`clamp` must lie in \[0, 1\)"),
+        ("aent", {"low": 0.1, "high": 0.2, "window": "epoch"}, "window"),
+        ("entropy_bonus", {}, "exactly one of"),
+        ("entropy_bonus", {"coef": 0.1, "controller": controllers.Constant(coef=0.1)}, "exactly one of"),
+        ("none", {"coef": 1}, "unknown parameter of recipe 'none'"),
+    ],
+)
+def test_what_is_wrong_is_said(name: str, parameters: dict[str, Any], says: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=says):
+        recipes.build(name, parameters)
+
+
+def test_a_need_no_host_could_offer() -> None:
+    with pytest.raises(ValueError, match="`needs` must be among"):
+        recipes.Recipe(
+            name="x", summary="", measure=measures.Shannon(), controller=controllers.Constant(coef=0.0),
+            needs=frozenset({"telepathy"}),
+        )  # fmt: skip
+
+
+def test_any_controller_goes_with_any_recipe() -> None:
+    for law in (controllers.Constant(coef=0.1), controllers.Dual(target=0.3, rate=0.1, initial=0.1)):
+        assert recipes.aent(low=0.1, high=0.2).with_controller(law).controller is law

@@ -1,0 +1,92 @@
+"""A job file overrides the default job, says what is wrong with it, and survives a round trip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+
+from entrostat import job as jobs
+from entrostat.job import EvaluationJob, Job, RecipeJob, TrainJob
+
+
+def test_the_default_job_survives_toml(tmp_path: Path) -> None:
+    path = tmp_path / "job.toml"
+    path.write_text(tomli_w.dumps(jobs.to_table(Job())))
+    assert jobs.load(path) == Job()
+
+
+def test_every_default_recipe_can_be_built() -> None:
+    assert [recipe.build().name for recipe in Job().recipes] == ["none", "entropy_bonus", "aent", "aent"]
+
+
+def test_a_file_overrides_what_it_names(tmp_path: Path) -> None:
+    path = tmp_path / "job.toml"
+    path.write_text('steps = 4\nseeds = 2\n[train]\nprompts = 8\n[[recipes]]\nname = "none"\nlabel = "plain"\n')
+    job = jobs.load(path)
+    assert (job.steps, job.seeds, job.train.prompts, job.train.generations) == (4, (0, 1), 8, 8)
+    assert [recipe.label for recipe in job.recipes] == ["plain"]
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({"step": 3}, "Did you mean 'steps'"),
+        ({"train": {"learning_rat": 1}}, "Did you mean 'learning_rate'"),
+        ({"train": 3}, "`train` must be a table"),
+        ({"recipes": {}}, "array of tables"),
+        ({"recipes": [{"label": "x"}]}, "needs a `name`"),
+        ({"recipes": []}, "at least one recipe"),
+        ({"recipes": [{"name": "none"}, {"name": "none"}]}, "different labels"),
+        ({"recipes": [{"name": "none", "label": "../up"}]}, "name a directory"),
+        ({"recipes": [{"name": "none", "label": ".."}]}, "name a directory"),
+        ({"seeds": 0}, "at least one seed"),
+        ({"seeds": [1, 1]}, "differ"),
+        ({"steps": -5}, "`steps` must be at least 1"),
+        ({"steps": 1.5}, "`steps` must be an integer"),
+        ({"model": 3}, "`model` must be a text"),
+        ({"train": {"generations": 1}}, "no advantage"),
+        ({"train": {"minibatches": 7}}, "divide the 256 responses"),
+        ({"train": {"temperature": 0.0}}, "`temperature` must be positive"),
+        ({"evaluation": {"samples": 0}}, "`samples`"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, table: dict[str, Any], says: str) -> None:
+    path = tmp_path / "job.toml"
+    path.write_text(tomli_w.dumps(table))
+    with pytest.raises(ValueError, match=says) as caught:
+        jobs.load(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_file_that_is_no_toml(tmp_path: Path) -> None:
+    path = tmp_path / "job.toml"
+    path.write_text("steps = = 3")
+    with pytest.raises(ValueError, match=r"job\.toml"):
+        jobs.load(path)
+
+
+def test_recipes_are_chosen_by_label_or_by_name() -> None:
+    job = Job().with_recipes(["aent-tight", "none"])
+    assert [recipe.label for recipe in job.recipes] == ["aent-tight", "none"]
+    assert dict(job.recipes[0].parameters)["keep"] == 31
+    with pytest.raises(ValueError, match="Did you mean 'aent'"):
+        Job().with_recipes(["aemt"])
+
+
+def test_a_recipe_line_names_itself_when_it_cannot_be_built() -> None:
+    broken = RecipeJob(name="aent", label="mine", parameters={"low": 0.3, "high": 0.2})
+    with pytest.raises(ValueError, match="recipe 'mine': `low`"):
+        broken.build()
+
+
+def test_pass_at_k_goes_as_far_as_the_samples() -> None:
+    assert EvaluationJob(samples=16).ks == (1, 4, 8, 16)
+    assert EvaluationJob(samples=1).ks == (1,)
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(AttributeError):
+        TrainJob().prompts = 3  # pyright: ignore[reportAttributeAccessIssue]
