@@ -131,7 +131,7 @@ def test_a_row_without_any_token_is_silent(keep: dict[str, float]) -> None:
 def test_a_banned_target_has_log_prob_minus_infinity_and_no_gradient_through_it() -> None:
     leaf = torch.tensor([[1.0, -torch.inf, 0.0]]).requires_grad_()
     stats = token_stats(leaf, torch.tensor([1]))
-    assert float(stats.logprobs) == -math.inf
+    assert stats.logprobs.tolist() == [-math.inf]
     assert (torch.autograd.grad(stats.logprobs.sum(), leaf)[0] == 0).all()
 
 
@@ -317,6 +317,18 @@ def test_the_same_graph_can_be_walked_twice() -> None:
     stats = token_stats(leaf, targets, clamp=0.3)
     first = torch.autograd.grad(stats.entropy.sum(), leaf, retain_graph=True)[0]
     assert torch.equal(first, torch.autograd.grad(stats.entropy.sum(), leaf)[0])
+
+
+def test_autocast_changes_nothing() -> None:
+    logits, targets = make(4, 1271)
+    leaf = logits.requires_grad_()
+    plain = token_stats(leaf, targets, clamp=0.3)
+    with torch.autocast("cpu", torch.bfloat16):
+        stats = token_stats(leaf, targets, clamp=0.3)
+        grad = gradient(stats, leaf)
+    for ours, theirs in zip(stats, plain, strict=True):
+        assert torch.equal(ours, theirs)
+    assert torch.equal(grad, gradient(plain, leaf))
 
 
 ROWS = st.lists(st.floats(-30, 30, width=32), min_size=2, max_size=60)

@@ -23,10 +23,12 @@ def forward_chunks(
     chunk_rows: int | None = None,
 ) -> RowStats:
     """`forward_rows` over `z [n, V]`, however many rows it has."""
-    parts = [
-        rows.forward_rows(z[part], None if targets is None else targets[part], support, scale, watched)
-        for part in _parts(rows, z, chunk_rows)
-    ]
+    # Autocast would round the sums of products to its dtype.
+    with torch.autocast(z.device.type, enabled=False):
+        parts = [
+            rows.forward_rows(z[part], None if targets is None else targets[part], support, scale, watched)
+            for part in _parts(rows, z, chunk_rows)
+        ]
     return stack_chunks(parts, z)
 
 

@@ -200,7 +200,7 @@ class _LinearTokenStats(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         _, weight, bias, *_ = ctx.saved_tensors
         head, _ = ctx.settings
-        with head.gathered(weight, bias):
+        with head.gathered(weight, bias), torch.autocast(weight.device.type, enabled=False):
             return *_head_gradients(ctx, RowGrads(*grads[:4])), None, None, None
 
 

@@ -12,6 +12,7 @@
 
 #define BLOCK 4096
 #define SAMPLE 2048
+#define STRIP 1024
 #define FLOOR (-104.0f) /* exp of less is no fp32 number */
 #define BANNED (-1e30f)
 #define IGNORED (-100)
@@ -65,6 +66,19 @@ static int64_t count_below(const float *x, int64_t n, float edge) {
     return total;
 }
 
+/* Copy what lies in [low, high]; n <= STRIP. The comparisons are vector code; the copy has no branch to mispredict. */
+static int64_t copy_inside(const float *x, int64_t n, float low, float high, float *inside) {
+    int32_t taken[STRIP];
+    int64_t count = 0;
+#pragma omp simd
+    for (int64_t j = 0; j < n; j++) taken[j] = (x[j] >= low) & (x[j] <= high);
+    for (int64_t j = 0; j < n; j++) {
+        inside[count] = x[j];
+        count += taken[j];
+    }
+    return count;
+}
+
 static void range(const float *x, int64_t n, float *low, float *high) {
     float least = INFINITY, most = -INFINITY;
 #pragma omp simd reduction(min : least) reduction(max : most)
@@ -76,9 +90,37 @@ static void range(const float *x, int64_t n, float *low, float *high) {
     *high = most;
 }
 
+static float least_from(const float *x, int64_t n, float edge) {
+    float least = INFINITY;
+#pragma omp simd reduction(min : least)
+    for (int64_t j = 0; j < n; j++) {
+        float value = x[j] >= edge ? x[j] : INFINITY;
+        least = value < least ? value : least;
+    }
+    return least;
+}
+
 /* The value of ascending rank `rank` (from 0) among x, known to lie in [low, high]: the largest t that at most `rank`
- * values are below. */
+ * values are below. Guesses by interpolation, aimed to either side in turn, until one value is left between them; what
+ * ties or gaps leave over, bisection on the keys finishes. Every step only counts. */
 static float select_within(const float *x, int64_t n, int64_t rank, float low, float high) {
+    int64_t below_low = 0, below_high = n; /* below_low <= rank < below_high; the value is in [low, high] */
+    for (int guess = 0; guess < 16 && low < high && high - low < INFINITY; guess++) {
+        double gap = (double)(below_high - below_low), aim = (double)(rank - below_low) + 0.5, margin = 0.5 * sqrt(gap);
+        double share = (guess % 4 == 3) ? 0.5 : (aim + (guess & 1 ? margin : -margin)) / gap;
+        share = share < 0.01 ? 0.01 : share > 0.99 ? 0.99 : share;
+        float edge = (float)(low + share * ((double)high - low));
+        if (!(edge > low && edge <= high)) break;
+        int64_t below = count_below(x, n, edge);
+        if (below <= rank) {
+            low = edge;
+            below_low = below;
+        } else {
+            high = edge; /* the value is less, but a bound too wide by one float is harmless */
+            below_high = below;
+        }
+        if (below_high - below_low == 1) return least_from(x, n, low);
+    }
     int64_t least = key_of(low), most = key_of(high);
     while (least < most) {
         int64_t middle = least + (most - least + 1) / 2;
@@ -104,11 +146,10 @@ static float select_long(const float *x, int64_t n, int64_t rank, float *inside)
     if (rank_low >= 0) low = select_rank(sample, SAMPLE, rank_low);
     if (rank_high < SAMPLE) high = select_rank(sample, SAMPLE, rank_high);
     int64_t below = 0, count = 0;
-    for (int64_t j = 0; j < n; j++) {
-        float value = x[j];
-        inside[count] = value;
-        below += value < low;
-        count += (value >= low) & (value <= high);
+    for (int64_t from = 0; from < n; from += STRIP) {
+        int64_t to = from + STRIP < n ? from + STRIP : n;
+        below += count_below(x + from, to - from, low);
+        count += copy_inside(x + from, to - from, low, high, inside + count);
     }
     if (rank < below || rank >= below + count) return select_rank(x, n, rank);
     return select_rank(inside, count, rank - below);
@@ -132,9 +173,9 @@ static double mass_above(const float *x, const float *e, int64_t n, float edge) 
 static float select_mass(const float *x, int64_t n, float peak, double z, double top_p, float *inside, float *e) {
     float least = peak + (float)log((1 - top_p) * z / (double)n) - 1e-3f;
     int64_t count = 0;
-    for (int64_t j = 0; j < n; j++) {
-        inside[count] = x[j];
-        count += x[j] >= least;
+    for (int64_t from = 0; from < n; from += STRIP) {
+        int64_t to = from + STRIP < n ? from + STRIP : n;
+        count += copy_inside(x + from, to - from, least, INFINITY, inside + count);
     }
 #pragma omp simd
     for (int64_t j = 0; j < count; j++) e[j] = exp_(inside[j] - peak);
