@@ -1,0 +1,143 @@
+"""Three ways to estimate the entropy of whole sequences, and which of them may be differentiated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from entrostat.batch import TokenBatch
+from entrostat.errors import sentence
+
+Estimator = Literal["crude", "smoothed", "smoothed_unbiased"]
+
+# For a sequence a drawn from p(a) = prod_t p(a_t | a_<t), with H_t the entropy of p(. | a_<t):
+#     H = E[-log p(a)] = E[sum_t H_t]                              both unbiased in value
+#     grad H = E[-log p(a) grad log p(a)]                          crude: E[grad log p] = 0 kills the other term
+#            = E[sum_t grad H_t + sum_t H_t grad log p(a_<t)]      smoothed: the product rule on p(a_<t) H_t
+# The second sum, ordered by the token that is differentiated: sum_t grad log p(a_t | a_<t) sum_{i>t} H_i.
+
+
+def sequence_entropy(logprobs: Tensor, entropy: Tensor, mask: Tensor, *, estimator: Estimator) -> Tensor:
+    """Estimate of the sequence entropy from each sampled sequence; unbiased in value, not to be differentiated.
+
+        crude:     -sum_t log p(a_t | a_<t)
+        smoothed:   sum_t H_t                        (the same value for "smoothed_unbiased")
+
+    Args:
+        logprobs: `[B, T]` log-probs of the sampled tokens.
+        entropy: `[B, T]` full-vocabulary entropy where each token was drawn, nats.
+        mask: `[B, T]`, nonzero at the sequence's own tokens.
+        estimator: "crude" needs log-probs only; "smoothed" varies less on most policies, not on all.
+
+    Returns:
+        `[B]`, nats, without gradient.
+
+    Raises:
+        ValueError: shapes differ, or an unknown estimator.
+
+    Reference:
+        Zhang, Vuong, Song, Gong, Ross, "Efficient entropy for policy gradient with multidimensional action space",
+        arXiv 1806.00589.
+
+    Example:
+        >>> logprobs, entropy = torch.tensor([[-1.0, -2.0]]), torch.tensor([[0.5, 0.25]])
+        >>> float(sequence_entropy(logprobs, entropy, torch.ones(1, 2), estimator="crude"))
+        3.0
+        >>> float(sequence_entropy(logprobs, entropy, torch.ones(1, 2), estimator="smoothed"))
+        0.75
+    """
+    _check(logprobs, entropy, mask, estimator)
+    values = -logprobs if estimator == "crude" else entropy
+    return torch.where(mask.bool(), values, 0).sum(-1).detach()
+
+
+def sequence_entropy_surrogate(logprobs: Tensor, entropy: Tensor, mask: Tensor, *, estimator: Estimator) -> Tensor:
+    """Per token, something whose summed gradient estimates the gradient of the sequence entropy.
+
+        crude:              sg(-log p(a)) log p(a_t | a_<t)              unbiased, noisy
+        smoothed:           H_t                                          biased: forgets that tokens choose prefixes
+        smoothed_unbiased:  H_t + sg(sum_{i>t} H_i) log p(a_t | a_<t)    unbiased
+
+    `sg` stops the gradient. Only the gradient means something; the value does not. Sequences must come from the policy
+    that is differentiated.
+
+    Args:
+        logprobs: `[B, T]` log-probs of the sampled tokens, with gradient.
+        entropy: `[B, T]` full-vocabulary entropies, with gradient.
+        mask: `[B, T]`, nonzero at the sequence's own tokens.
+        estimator: which of the three.
+
+    Returns:
+        `[B, T]`, to be summed over a sequence and maximised; 0 where masked.
+
+    Raises:
+        ValueError: shapes differ, or an unknown estimator.
+
+    Reference:
+        Zhang et al., arXiv 1806.00589, section 4.
+
+    Example:
+        >>> ones = torch.ones(1, 3)
+        >>> sequence_entropy_surrogate(-ones, 0.5 * ones, ones, estimator="smoothed_unbiased")
+        tensor([[-0.5000,  0.0000,  0.5000]])
+    """
+    _check(logprobs, entropy, mask, estimator)
+    kept = mask.bool()
+    logprobs, entropy = torch.where(kept, logprobs, 0), torch.where(kept, entropy, 0)
+    if estimator == "crude":
+        return -logprobs.sum(-1, keepdim=True).detach() * logprobs
+    if estimator == "smoothed":
+        return entropy
+    return entropy + _after(entropy.detach()) * logprobs
+
+
+def _after(values: Tensor) -> Tensor:
+    """Return, at each position, the sum of all later values of the row."""
+    return values.flip(-1).cumsum(-1).flip(-1) - values
+
+
+def _check(logprobs: Tensor, entropy: Tensor, mask: Tensor, estimator: str) -> None:
+    if estimator not in get_args(Estimator):
+        raise ValueError(sentence("estimator", f"be one of {', '.join(get_args(Estimator))}", estimator))
+    for name, value in (("entropy", entropy), ("mask", mask)):
+        if value.shape != logprobs.shape:
+            raise ValueError(sentence(name, f"have the shape of `logprobs`, {tuple(logprobs.shape)}", value.shape))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceEntropyBonus:
+    """The entropy bonus with a chosen estimator, as a term that a recipe can hold.
+
+        loss_{b,t} = -coef surrogate_{b,t}
+
+    "smoothed" on Shannon's entropy is the ordinary entropy bonus. The unbiased ones are so for samples of the current
+    policy only: exact on the first optimizer step after a rollout, approximate on later ones.
+
+    Args:
+        estimator: which of the three.
+
+    Raises:
+        ValueError: an unknown estimator.
+
+    Example:
+        >>> ones = torch.ones(1, 2)
+        >>> batch = TokenBatch(logprobs=-ones, old_logprobs=-ones, advantages=ones, mask=ones, entropy=2 * ones,
+        ...                    clamped_entropy=2 * ones, kept_mass=ones, clip_low=ones, clip_high=ones)
+        >>> SequenceEntropyBonus(estimator="smoothed")(batch, 0.1)
+        tensor([[-0.2000, -0.2000]])
+    """
+
+    estimator: Estimator
+
+    def __post_init__(self) -> None:
+        if self.estimator not in get_args(Estimator):
+            raise ValueError(sentence("estimator", f"be one of {', '.join(get_args(Estimator))}", self.estimator))
+
+    def __call__(self, batch: TokenBatch, coef: float) -> Tensor:
+        """Return `-coef` times the surrogate of each token, `[B, T]`."""
+        if coef == 0:
+            return torch.zeros_like(batch.entropy, requires_grad=False)
+        return -coef * sequence_entropy_surrogate(batch.logprobs, batch.entropy, batch.mask, estimator=self.estimator)
