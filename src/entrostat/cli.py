@@ -30,8 +30,6 @@ def main() -> None:
     """Run the command line; a mistake in the input ends with one sentence and exit code 2."""
     try:
         app()
-    except KeyboardInterrupt:
-        sys.exit(130)
     except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -105,7 +103,7 @@ def _run(job: Job, directory: Any) -> None:
     except KeyboardInterrupt:
         _report([directory.path], directory.report)
         console.print(f"Stopped. Continue with: entrostat run --resume --out {directory.path}", highlight=False)
-        raise
+        raise typer.Exit(130) from None
     _report([directory.path], directory.report)
     failed = [run for run in runs if run.status != "done"]
     for run in failed:

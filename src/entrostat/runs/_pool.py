@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from entrostat.job import Job, RecipeJob
-from entrostat.records import StepRecord, decode
+from entrostat.records import StepRecord, decode, read
 from entrostat.runs._directory import JobDirectory, RunDirectory
 
 GRACE_SECONDS = 60
@@ -94,10 +94,13 @@ def run_job(
         The runs, with their status: `done`, or `failed` with the reason.
 
     Raises:
+        ValueError: a run's records are damaged.
         KeyboardInterrupt: Ctrl-C; by then every process has saved a checkpoint and ended, or was ended.
     """
     runs = [Running(recipe, seed, directory.run(recipe, seed)) for seed in job.seeds for recipe in job.recipes]
     for run in runs:
+        if run.directory.records.exists():
+            read(run.directory.records)  # damage is named before anything is started
         run.status = "done" if run.directory.info()["status"] == "done" else "waiting"
         run.look()
     try:

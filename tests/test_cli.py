@@ -1,0 +1,150 @@
+"""The command line: bad input ends with one clear sentence, exit code 2, and nothing lost."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from entrostat import cli, recipes
+from entrostat.job import Job
+from entrostat.runs import JobDirectory
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["entrostat", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    assert call(monkeypatch, *arguments) == 2
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--recipe", "aemt"], "Did you mean 'aent'"),
+        (["--steps", "-3"], "`steps` must be at least 1"),
+        (["--steps", "many"], "Invalid value"),
+        (["--seeds", "0"], "`seeds` must be at least 1"),
+        (["--model", "./no-such-model"], "which is not there"),
+        (["--resume"], "--resume continues the job in --out"),
+        (["no-such-job.toml"], "no-such-job.toml"),
+        (["--frobnicate"], "No such option"),
+    ],
+)
+def test_bad_options(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert says in refused(monkeypatch, capsys, "run", *arguments)
+    assert not list(tmp_path.iterdir()), "a refused job leaves nothing behind"
+
+
+def test_a_band_upside_down(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    job = tmp_path / "job.toml"
+    job.write_text('[[recipes]]\nname = "aent"\nparameters = { low = 0.3, high = 0.2 }\n')
+    error = refused(monkeypatch, capsys, "run", job, "--out", tmp_path / "out")
+    assert "recipe 'aent': `low` must" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_place_that_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    error = refused(monkeypatch, capsys, "run", "--out", tmp_path / "file" / "out")
+    assert "cannot be written" in error
+
+
+def test_a_place_that_holds_a_job_already(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    JobDirectory(tmp_path / "out").create(Job(steps=2))
+    before = (tmp_path / "out" / "job.toml").read_text()
+    assert "already holds a job" in refused(monkeypatch, capsys, "run", "--out", tmp_path / "out")
+    assert (tmp_path / "out" / "job.toml").read_text() == before
+
+
+def test_resuming_with_other_settings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    JobDirectory(tmp_path / "out").create(Job(steps=2))
+    error = refused(monkeypatch, capsys, "run", "--resume", "--out", tmp_path / "out", "--steps", 9)
+    assert "cannot change steps" in error
+
+
+@pytest.mark.parametrize("content", [None, "steps = = 1", "stepz = 1"])
+def test_resuming_what_is_no_job(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / "job.toml").write_text(content)
+    assert "job.toml" in refused(monkeypatch, capsys, "run", "--resume", "--out", tmp_path)
+
+
+def test_corrupt_records_stop_a_resume_with_file_and_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = JobDirectory(tmp_path / "out")
+    job = Job(steps=2).with_recipes(["none"])
+    out.create(job)
+    path = out.run(job.recipes[0], 0).records
+    path.write_text('{"schema": 1}\n')
+    error = refused(monkeypatch, capsys, "run", "--resume", "--out", tmp_path / "out")
+    assert f"{path}, line 1" in error
+    assert path.read_text() == '{"schema": 1}\n'
+
+
+def test_a_report_of_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert "holds no run" in refused(monkeypatch, capsys, "report", tmp_path)
+    assert "holds no run" in refused(monkeypatch, capsys, "cite", tmp_path)
+
+
+def test_the_job_can_be_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(monkeypatch, "run", "--recipe", "aent", "--steps", 7, "--print-config") == 0
+    printed = capsys.readouterr().out
+    assert "steps = 7" in printed
+    assert printed.count("[[recipes]]") == 1
+
+
+def test_recipes_are_listed_and_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(monkeypatch, "recipes", "--json") == 0
+    assert [entry["name"] for entry in json.loads(capsys.readouterr().out)] == recipes.names()
+    assert call(monkeypatch, "recipes", "aent") == 0
+    shown = capsys.readouterr().out
+    assert "shen2025entropy" in shown
+    assert "warmup" in shown
+    assert "Did you mean" in refused(monkeypatch, capsys, "recipes", "aen")
+
+
+def test_cite_prints_the_papers_of_a_job(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    JobDirectory(tmp_path / "out").create(Job(steps=2))
+    assert call(monkeypatch, "cite", tmp_path / "out") == 0
+    assert capsys.readouterr().out.count("@article") == 2
+
+
+def test_doctor_says_whether_the_hook_is_live(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("trl")
+    assert call(monkeypatch, "doctor", "--json") == 0
+    hook = next(part for part in json.loads(capsys.readouterr().out) if part["part"] == "TRL hook")
+    assert hook["state"].startswith("live")
+    monkeypatch.setattr("trl.__version__", "9.9")
+    assert call(monkeypatch, "doctor", "--json") == 0
+    hook = next(part for part in json.loads(capsys.readouterr().out) if part["part"] == "TRL hook")
+    assert hook["state"].startswith("not live")
