@@ -19,6 +19,17 @@ from entrostat.runs._directory import JobDirectory, RunDirectory
 GRACE_SECONDS = 60
 """How long a run may take to reach the end of its rollout batch and save, when the job is stopped."""
 
+_ENVIRONMENT = {
+    "PYTHONUNBUFFERED": "1",
+    # One thread per process: two threads beside another busy process spin more than they compute.
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # glibc: keep the megabyte-sized temporaries of a step on the heap instead of returning their pages every time.
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1),
+    "MALLOC_TOP_PAD_": str(1 << 28),
+}
+
 
 @dataclass
 class Running:
@@ -125,14 +136,12 @@ def _start_some(runs: list[Running], workers: int, out: Path) -> None:
 
 
 def _spawn(run: Running, out: Path) -> subprocess.Popen[bytes]:
-    # One thread per process: two threads beside another busy process spin more than they compute.
-    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "entrostat.runs.worker", str(out), run.recipe.label, str(run.seed)]
     with run.directory.log.open("ab") as log:
         # A session of its own: Ctrl-C reaches the parent alone, which then stops every run at a boundary.
         return subprocess.Popen(
             command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
-            env={**os.environ, **threads},
+            env={**os.environ, **_ENVIRONMENT},
         )  # fmt: skip
 
 
