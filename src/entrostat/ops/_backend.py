@@ -4,6 +4,7 @@
 |----------|---------------------------------|----------------------------------------------------------|
 | `torch`  | any device, any dtype           | nothing; every other one is tested against it            |
 | `native` | CPU: fp32, bf16, fp16           | a C compiler (`cc`, `gcc` or `clang`), once per machine  |
+| `triton` | CUDA: fp32, bf16, fp16          | Triton, which comes with torch on Linux                  |
 
 float64 is always worked on by `torch`: it is there for checks. The environment variable `ENTROSTAT_BACKEND` names the
 one to use; unset or `auto`, the fastest one that can be had is taken, and whatever is missing is passed over.
@@ -18,11 +19,11 @@ import torch
 from torch import Tensor
 
 from entrostat.errors import unknown_name
-from entrostat.ops import _native_rows, _rows
+from entrostat.ops import _native_rows, _rows, _triton_rows
 from entrostat.ops._rows import RowGrads, RowStats
 from entrostat.ops._support import Support
 
-BACKENDS = ("torch", "native")
+BACKENDS = ("torch", "native", "triton")
 
 VARIABLE = "ENTROSTAT_BACKEND"
 
@@ -66,11 +67,17 @@ def pick(z: Tensor, name: str | None = None) -> Rows:
         raise ValueError(f"backend {name!r} cannot be used: {reason}. Choose `auto` or `torch`.")
     if name == "torch" or z.dtype == torch.float64:
         return _rows
-    return _native_rows if missing("native", z.device) is None else _rows
+    if name != "auto":
+        return _triton_rows if name == "triton" else _native_rows
+    if z.is_cuda:
+        return _rows if missing("triton", z.device) else _triton_rows
+    return _rows if missing("native", z.device) else _native_rows
 
 
 def missing(name: str, device: torch.device) -> str | None:
     """Return why a backend cannot be used on a device; None if it can."""
     if name == "native":
         return "it works on the CPU" if device.type != "cpu" else _native_rows.missing()
+    if name == "triton":
+        return _triton_rows.missing(device)
     return None

@@ -81,15 +81,24 @@ def _cut_by_count(x: Tensor, kept: int) -> tuple[Tensor, Tensor]:
 
 
 def _cut_by_mass(x: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
-    # The j-th likeliest token is kept while the mass before it is still short of top_p.
     ordered = x.sort(dim=-1, descending=True).values
-    # In float64: fp32 sums over a large vocabulary would move the line by a few tokens.
-    mass_before = ordered.double().softmax(-1).cumsum(-1).roll(1, -1)
-    mass_before[..., 0] = 0
-    kept = (mass_before < top_p).sum(-1).clamp(min=1)
+    kept = _count_by_mass(ordered, top_p)
     tau = ordered.gather(-1, (kept - 1).unsqueeze(-1)).squeeze(-1)
     above, tied = _compare(x, tau)
     return tau, (kept - above).to(x.dtype) / tied.clamp(min=1).to(x.dtype)
+
+
+def count_by_mass(x: Tensor, top_p: float) -> Tensor:
+    """Return the size `[n]` of the nucleus of each row of `x [n, V]`."""
+    return _count_by_mass(x.sort(dim=-1, descending=True).values, top_p)
+
+
+def _count_by_mass(ordered: Tensor, top_p: float) -> Tensor:
+    # The j-th likeliest token is kept while the mass before it is still short of top_p.
+    # In float64: fp32 sums over a large vocabulary would move the line by a few tokens.
+    mass_before = ordered.double().softmax(-1).cumsum(-1).roll(1, -1)
+    mass_before[..., 0] = 0
+    return (mass_before < top_p).sum(-1).clamp(min=1)
 
 
 def _compare(x: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,126 @@
+"""What entropy control costs: one AEnt training step against the same step with recipe `none`, on the embedded job.
+
+Two TRL trainers take turns in one process on one thread, step by step, with the same random numbers and a learning rate
+so small that both keep seeing the same rollouts. The figure is the median over the steps of the ratio of CPU times;
+generation, scoring, loss, backward and optimizer are all inside.
+
+    python benchmarks/step_overhead.py [--steps 40] [--backend torch]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import threading
+import time
+from typing import Any
+
+import torch
+
+STEPS_TO_WARM_UP = 4
+
+
+class Turns:
+    """Lets several threads work strictly in turn, and times each turn."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
+        self._turn = 0
+        self._changed = threading.Condition()
+        self._began = 0.0
+        self.seconds: dict[str, list[float]] = {name: [] for name in names}
+
+    def begin(self, name: str) -> None:
+        """Wait until it is this one's turn."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._names[self._turn % len(self._names)] == name)
+        torch.manual_seed(self._turn // len(self._names))
+        self._began = time.process_time()
+
+    def end(self, name: str) -> None:
+        """Note the time and let the next one work."""
+        self.seconds[name].append(time.process_time() - self._began)
+        with self._changed:
+            self._turn += 1
+            self._changed.notify_all()
+
+
+def make_trainer(recipe: Any, steps: int, folder: str, turns: Turns, name: str) -> Any:
+    """Return the embedded job's trainer, which works only in its turns."""
+    from datasets import Dataset
+    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+    from trl import GRPOConfig
+
+    from entrostat import tasks
+    from entrostat.integrations.trl import EntropyGRPOTrainer
+
+    class TakeTurns(TrainerCallback):
+        def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
+            turns.begin(name)
+
+        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+            turns.end(name)
+
+    path = tasks.warm_start_path()
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    problems = tasks.countdown.load("train")
+    rows = [{"prompt": tasks.countdown.prompt(problem), "index": i} for i, problem in enumerate(problems)]
+
+    def reward(completions: list[str], index: list[int], **_: Any) -> list[float]:
+        return [tasks.countdown.score(problems[i], text) for i, text in zip(index, completions, strict=True)]
+
+    settings = GRPOConfig(
+        output_dir=folder, use_cpu=True, bf16=False, gradient_checkpointing=False, per_device_train_batch_size=128,
+        num_generations=8, steps_per_generation=2, max_completion_length=12, learning_rate=1e-9, max_steps=steps,
+        report_to="none", save_strategy="no", beta=0.0, temperature=1.0, lr_scheduler_type="constant",
+        loss_type="dapo", disable_tqdm=True, logging_strategy="no",
+    )  # fmt: skip
+    return EntropyGRPOTrainer(
+        AutoModelForCausalLM.from_pretrained(path), reward, args=settings, train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer, recipe=recipe, callbacks=[TakeTurns()],
+        watched_token_ids=tasks.useless_token_ids(tokenizer),
+    )  # fmt: skip
+
+
+def measure(steps: int) -> dict[str, list[float]]:
+    """Return the CPU seconds of every step of every recipe."""
+    from entrostat import recipes
+
+    band = {"low": 0.25, "high": 0.35, "initial": 0.04, "ceiling": 0.2, "warmup": 1}
+    chosen = {
+        "none": recipes.none(),
+        "aent clamp=0.3": recipes.aent(clamp=0.3, **band),
+        "aent keep=31": recipes.aent(keep=31, **band),
+    }
+    turns = Turns(list(chosen))
+    with tempfile.TemporaryDirectory() as folder:
+        trainers = [make_trainer(recipe, steps, folder, turns, name) for name, recipe in chosen.items()]
+        threads = [threading.Thread(target=trainer.train) for trainer in trainers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return turns.seconds
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--backend", default="auto")
+    options = parser.parse_args()
+    os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", ENTROSTAT_BACKEND=options.backend)
+    torch.set_num_threads(1)
+    seconds = measure(options.steps)
+    base = seconds["none"][STEPS_TO_WARM_UP:]
+    print(f"backend {options.backend}, {len(base)} steps each, one thread, torch {torch.__version__}")
+    for name, every in seconds.items():
+        ratios = [one / other for one, other in zip(every[STEPS_TO_WARM_UP:], base, strict=True)]
+        cost = (statistics.median(ratios) - 1) * 100
+        print(f"{name:16} {statistics.median(every[STEPS_TO_WARM_UP:]) * 1e3:7.1f} ms   {cost:+5.1f} %")
+
+
+if __name__ == "__main__":
+    main()
