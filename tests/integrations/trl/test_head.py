@@ -12,7 +12,7 @@ from entrostat.integrations.trl._head import SLOTS, HeadOutputs, install_head
 from entrostat.ops._reference import reference_token_stats
 from entrostat.ops._support import Support
 
-from .conftest import tiny_model
+from .conftest import needs_trl_s_kernel, tiny_model
 
 IDS = torch.tensor([[1, 5, 9, 3, 7, 2], [0, 1, 8, 8, 30, 36]])
 LABELS = torch.tensor([[-100, -100, 9, 3, 7, 2], [-100, -100, -100, 8, 30, 36]])
@@ -75,6 +75,7 @@ def test_a_head_in_fp32_is_computed_in_fp32_under_autocast() -> None:
     assert not torch.equal(exact, rough)
 
 
+@needs_trl_s_kernel
 def test_other_models_keep_trl_s_own_kernel() -> None:
     fused(tiny_model(), temperature=1.0)
     other = tiny_model()

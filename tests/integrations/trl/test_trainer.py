@@ -17,7 +17,7 @@ from entrostat import TokenBatch, controllers, recipes
 from entrostat.edits import EntropyMask
 from entrostat.integrations.trl._state import FILE
 
-from .conftest import logged, tiny_model
+from .conftest import logged, needs_trl_s_kernel, tiny_model
 
 Make = Callable[..., Any]
 BAND: dict[str, Any] = {"low": 3.0, "high": 3.2, "initial": 0.5, "rate": 0.5, "floor": 0.0, "ceiling": 5.0, "warmup": 1}
@@ -48,6 +48,7 @@ def step_gradient(trainer: Any, batches: list[dict[str, Any]]) -> list[Tensor]:
 # --- the host's loss stays the host's ----------------------------------------------------------
 
 
+@needs_trl_s_kernel
 @pytest.mark.train
 @pytest.mark.parametrize("loss_type", ["grpo", "dapo", "dr_grpo", "cispo", "sapo"])
 def test_recipe_none_trains_as_trl_does(make_trainer: Make, loss_type: str) -> None:
