@@ -47,6 +47,14 @@ def sample(
     Raises:
         TypeError: If a count is not an integer, or `temperature` is not a number.
         ValueError: If a count is below 1, or `temperature` is negative or not finite.
+
+    Example:
+        >>> from transformers import AutoModelForCausalLM, AutoTokenizer
+        >>> from entrostat.tasks import warm_start_path
+        >>> model = AutoModelForCausalLM.from_pretrained(warm_start_path())
+        >>> tokenizer = AutoTokenizer.from_pretrained(warm_start_path())
+        >>> sample(model, tokenizer, ["<bos> 4 7 9 > 20 :"], samples=1, max_new_tokens=12, temperature=0, seed=0)
+        [['9 + 4 = 13 ; 13 + 7 = 20']]
     """
     require_count("samples", samples, least=1)
     require_count("max_new_tokens", max_new_tokens, least=1)
