@@ -93,6 +93,7 @@ def _check_model(model: str) -> None:
 def _run(job: Job, directory: Any) -> None:
     from entrostat.runs import run_job
     from entrostat.runs._progress import Progress
+    from entrostat.runs._summary import summary
 
     count = len(job.recipes) * len(job.seeds)
     labels = ", ".join(recipe.label for recipe in job.recipes)
@@ -104,6 +105,7 @@ def _run(job: Job, directory: Any) -> None:
         _report([directory.path], directory.report)
         console.print(f"Stopped. Continue with: entrostat run --resume --out {directory.path}", highlight=False)
         raise typer.Exit(130) from None
+    console.print(summary([run.directory for run in runs]))
     _report([directory.path], directory.report)
     failed = [run for run in runs if run.status != "done"]
     for run in failed:
@@ -173,13 +175,16 @@ def lab(
         rows = [{"name": one.name, "topic": one.topic, "statement": one.statement} for one in listed]
         _show(rows, json)
         return
-    say = (lambda line: None) if json else (lambda line: console.print(line, highlight=False, markup=False))
-    checked = laboratory.run_claims(None if claim is None else [claim], quick, say=say)
+    checked = laboratory.run_claims(None if claim is None else [claim], quick, say=_silent if json else print)
     if json:
         print(json_module.dumps([_outcome(one) for one in checked], indent=1))
     if report is not None:
         report.mkdir(parents=True, exist_ok=True)
         console.print(f"Page: {laboratory.write_page(checked, report / 'lab.html')}", highlight=False)
+
+
+def _silent(_: str) -> None:
+    """Say nothing: the answer is JSON."""
 
 
 def _outcome(checked: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,3 +120,25 @@ def test_resuming_a_finished_job_changes_nothing(straight: Path) -> None:
     before = records(straight)
     subprocess.run(command("--resume", "--out", straight), check=True, capture_output=True, timeout=300)
     assert records(straight) == before
+
+
+@pytest.mark.slow
+@pytest.mark.train
+@pytest.mark.parametrize("file", ["entrostat_state.json", "model.safetensors"])
+def test_a_damaged_checkpoint_is_named_and_nothing_is_lost(straight: Path, tmp_path: Path, file: str) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(straight, out)
+    run = out / "runs" / "aent-seed0"
+    info = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**info, "status": "stopped"}))
+    newest = max((run / "checkpoints").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    (newest / file).write_bytes((newest / file).read_bytes()[:40])
+    before = records(out)
+    resumed = subprocess.run(command("--resume", "--out", out), capture_output=True, text=True, timeout=300)
+    assert resumed.returncode == 2
+    sentence = resumed.stderr.splitlines()[0]
+    assert sentence.startswith("error: aent seed 0: ")
+    assert "Traceback" not in resumed.stderr
+    if file.endswith("json"):
+        assert "is damaged" in sentence
+    assert records(out) == before

@@ -1,6 +1,7 @@
 """One run of a job, in a process of its own: `python -m entrostat.runs.worker OUT LABEL SEED`.
 
-Exit code 0: done or stopped in order. 2: the run cannot start; the last line of the log says why in one sentence.
+Exit code 0: done or stopped in order. 2: the run cannot start; the last line of the log says why in one sentence. 1: it
+broke; the log has the traceback, and its last line the error.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import platform
 import random
 import sys
 import time
+import traceback
 import warnings
 from importlib import metadata
 from pathlib import Path
@@ -39,6 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"error: {' '.join(str(error).split())}", flush=True)
         return 2
+    except Exception as error:
+        traceback.print_exc()
+        print(f"error: {type(error).__name__}: {' '.join(str(error).split())}", flush=True)
+        return 1
     return 0
 
 
