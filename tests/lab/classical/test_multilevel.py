@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from entrostat.lab import make_mdp
-from entrostat.lab.classical import Multilevel, antithetic_difference, blanchet_glynn, draw_group_size, log_mean_exp
 from entrostat.lab.claims.classical_log_mean_exp import TRUTH, plain_bias, randomised
 from entrostat.lab.claims.classical_multilevel import exact_q, measure, random_mdp
+from entrostat.lab.classical import Multilevel, antithetic_difference, blanchet_glynn, draw_group_size, log_mean_exp
 
 
 @pytest.mark.parametrize(("draws", "bias"), [(2, -0.64), (4, -0.32), (16, -0.064)])

@@ -18,7 +18,7 @@ def soft_length(temperature: float, *, actions: int = ACTIONS, decoupled: bool) 
     mdp = waiting_room(actions, cost=COST)
     coef: float | Tensor = decoupled_temperature(mdp.mask.sum(-1), temperature) if decoupled else temperature
     try:
-        solution = soft_value_iteration(mdp, coef=coef, max_sweeps=3000)
+        solution = soft_value_iteration(mdp, coef=coef, max_sweeps=1000)
     except ValueError:
         return math.inf
     return float(occupancy(mdp, solution.policy).sum())

@@ -5,27 +5,51 @@ from entrostat.lab.classical._decoupled import decoupled_temperature as decouple
 from entrostat.lab.classical._decoupled import escape_grid as escape_grid
 from entrostat.lab.classical._decoupled import two_branches as two_branches
 from entrostat.lab.classical._decoupled import waiting_room as waiting_room
+from entrostat.lab.classical._implicit_q import ImplicitQ as ImplicitQ
+from entrostat.lab.classical._implicit_q import implicit_q_iteration as implicit_q_iteration
+from entrostat.lab.classical._implicit_q import implicit_q_loss as implicit_q_loss
 from entrostat.lab.classical._multilevel import Multilevel as Multilevel
 from entrostat.lab.classical._multilevel import Nested as Nested
 from entrostat.lab.classical._multilevel import antithetic_difference as antithetic_difference
 from entrostat.lab.classical._multilevel import blanchet_glynn as blanchet_glynn
 from entrostat.lab.classical._multilevel import draw_group_size as draw_group_size
 from entrostat.lab.classical._multilevel import log_mean_exp as log_mean_exp
+from entrostat.lab.classical._natural_actor_critic import NaturalActorCritic as NaturalActorCritic
+from entrostat.lab.classical._natural_actor_critic import NaturalRun as NaturalRun
+from entrostat.lab.classical._natural_actor_critic import NeuralActor as NeuralActor
+from entrostat.lab.classical._natural_actor_critic import natural_direction as natural_direction
+from entrostat.lab.classical._natural_actor_critic import neural_actor as neural_actor
+from entrostat.lab.classical._natural_actor_critic import neural_preferences as neural_preferences
+from entrostat.lab.classical._natural_actor_critic import neural_step as neural_step
+from entrostat.lab.classical._natural_actor_critic import run_natural_actor_critic as run_natural_actor_critic
 from entrostat.lab.classical._sequence_entropy import Estimator as Estimator
 from entrostat.lab.classical._sequence_entropy import SequenceEntropyBonus as SequenceEntropyBonus
 from entrostat.lab.classical._sequence_entropy import sequence_entropy as sequence_entropy
 from entrostat.lab.classical._sequence_entropy import sequence_entropy_surrogate as sequence_entropy_surrogate
+from entrostat.lab.classical._sparse_tsallis import q_logarithm as q_logarithm
+from entrostat.lab.classical._sparse_tsallis import sparse_regret_bound as sparse_regret_bound
+from entrostat.lab.classical._sparse_tsallis import sparse_value as sparse_value
 from entrostat.lab.classical._token_tree import Sequences as Sequences
 from entrostat.lab.classical._token_tree import every_sequence as every_sequence
 from entrostat.lab.classical._token_tree import gradient_per_sequence as gradient_per_sequence
 from entrostat.lab.classical._token_tree import random_tree as random_tree
+from entrostat.lab.classical._transition_entropy import TransitionEntropy as TransitionEntropy
+from entrostat.lab.classical._transition_entropy import outcome_bonus as outcome_bonus
+from entrostat.lab.classical._transition_entropy import outcome_entropy as outcome_entropy
+from entrostat.lab.classical._transition_entropy import redundancy as redundancy
+from entrostat.lab.classical._transition_entropy import transition_entropy as transition_entropy
 
 __all__ = [
     "Estimator",
+    "ImplicitQ",
     "Multilevel",
+    "NaturalActorCritic",
+    "NaturalRun",
     "Nested",
+    "NeuralActor",
     "SequenceEntropyBonus",
     "Sequences",
+    "TransitionEntropy",
     "antithetic_difference",
     "blanchet_glynn",
     "box_entropy_range",
@@ -34,10 +58,24 @@ __all__ = [
     "escape_grid",
     "every_sequence",
     "gradient_per_sequence",
+    "implicit_q_iteration",
+    "implicit_q_loss",
     "log_mean_exp",
+    "natural_direction",
+    "neural_actor",
+    "neural_preferences",
+    "neural_step",
+    "outcome_bonus",
+    "outcome_entropy",
+    "q_logarithm",
     "random_tree",
+    "redundancy",
+    "run_natural_actor_critic",
     "sequence_entropy",
     "sequence_entropy_surrogate",
+    "sparse_regret_bound",
+    "sparse_value",
+    "transition_entropy",
     "two_branches",
     "waiting_room",
 ]

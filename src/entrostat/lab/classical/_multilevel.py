@@ -24,7 +24,7 @@ def log_mean_exp(values: Tensor) -> Tensor:
     """Return `log mean exp` over the last dimension; of K random draws, biased low by about `Var / (2 K mean^2)`.
 
     Example:
-        >>> float(log_mean_exp(torch.zeros(7)))
+        >>> float(log_mean_exp(torch.zeros(8)))
         0.0
     """
     return values.logsumexp(-1) - math.log(values.shape[-1])
