@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 
 def sentence(name: str, rule: str, value: object, remedy: str = "") -> str:
@@ -55,3 +56,15 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> ValueError:
     near = difflib.get_close_matches(name, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return ValueError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names)}.")
+
+
+def require_fields(owner: str, wanted: Iterable[str], saved: object) -> None:
+    """Raise unless `saved` is a mapping with exactly these fields; both lists are shown.
+
+    Example:
+        >>> require_fields("the state", ["coef"], {"coef": 0.1})
+    """
+    expected = sorted(wanted)
+    found = sorted(map(str, cast(Mapping[str, Any], saved))) if isinstance(saved, Mapping) else repr(saved)
+    if found != expected:
+        raise ValueError(f"{owner} must have the fields {expected}, found {found}.")

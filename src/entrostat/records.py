@@ -15,10 +15,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from entrostat.files import replace_text
 
 SCHEMA = 1
 
@@ -187,13 +188,8 @@ class RecordWriter:
 
 
 def rewrite(path: Path, records: Iterable[Record]) -> None:
-    """Replace a file's records at once: a reader or a kill sees the old file or the new one, never half."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8") as file:
-        file.writelines(encode(record) + "\n" for record in records)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    """Replace a file's records at once."""
+    replace_text(path, "".join(encode(record) + "\n" for record in records))
 
 
 def read(path: Path) -> list[Record]:

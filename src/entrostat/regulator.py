@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
 from entrostat.controllers import Controller, resolved_band, state_from_dict, state_to_dict, with_total
-from entrostat.errors import require_count, unknown_name
+from entrostat.errors import require_count, require_fields, unknown_name
 from entrostat.tally import Tally
 
 Window = Literal["step", "rollout"]
@@ -179,7 +179,7 @@ class Regulator:
             ValueError: another schema, window, controller or settings; a missing, unknown or damaged field.
         """
         require_count("ranks", ranks, least=1)
-        _require_mapping("the saved regulator", _FIELDS, saved)
+        require_fields("the saved regulator", _FIELDS, saved)
         for name, here in (("schema", SCHEMA), ("window", self._window)):
             if saved[name] != here:
                 raise ValueError(f"the saved regulator has {name} {saved[name]!r}, this one has {here!r}.")
@@ -190,14 +190,8 @@ class Regulator:
 
 def _open_window(saved: Any) -> Tensor:
     """Return the saved sums as a tensor."""
-    _require_mapping("the saved regulator's open window", ["sum", "tokens"], saved)
+    require_fields("the saved regulator's open window", ["sum", "tokens"], saved)
     total, tokens = (math.nan if saved["sum"] is None else saved["sum"]), saved["tokens"]
     if not isinstance(total, float) or not isinstance(tokens, float) or not 0 <= tokens < math.inf:
         raise ValueError(f"the saved regulator's open window must hold two floats and no negative count, got {saved}.")
     return torch.tensor([total, tokens], dtype=torch.float64)
-
-
-def _require_mapping(owner: str, wanted: list[str], saved: object) -> None:
-    found = sorted(map(str, cast(Mapping[str, Any], saved))) if isinstance(saved, Mapping) else repr(saved)
-    if found != wanted:
-        raise ValueError(f"{owner} must have the fields {wanted}, found {found}.")

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 from entrostat.controllers._base import RUN_LENGTH, Controller, is_controller
+from entrostat.errors import require_fields
 
 SCHEMA = 1
 _FIELDS = ("schema", "controller", "settings", "state")
@@ -61,7 +62,7 @@ def state_from_dict(controller: Controller[S], saved: Mapping[str, Any]) -> S:
         ValueError: this is the state of `Constant`, not of `Step`.
     """
     kind = _kind(controller)
-    _require_fields(f"the saved state of `{kind}`", _FIELDS, saved)
+    require_fields(f"the saved state of `{kind}`", _FIELDS, saved)
     if saved["schema"] != SCHEMA:
         raise ValueError(f"the saved state of `{kind}` has schema {saved['schema']!r}, this version reads {SCHEMA}.")
     if saved["controller"] != kind:
@@ -97,7 +98,7 @@ def _values(state: Any) -> dict[str, Any]:
 
 def _restored(kind: str, template: Any, values: Any) -> Any:
     """Return `values` as a state like `template`, which says how each field is called and typed."""
-    _require_fields(f"the state of `{kind}`", template._fields, values)
+    require_fields(f"the state of `{kind}`", template._fields, values)
     fields = {name: _restored_field(kind, name, like, values[name]) for name, like in template._asdict().items()}
     return type(template)(**fields)
 
@@ -111,9 +112,3 @@ def _restored_field(kind: str, name: str, like: Any, value: Any) -> Any:
             f"field {name!r} in the state of `{kind}` must be a finite {type(like).__name__}, got {value!r}."
         )
     return value
-
-
-def _require_fields(owner: str, wanted: tuple[str, ...], saved: object) -> None:
-    found = sorted(map(str, cast(Mapping[str, Any], saved))) if isinstance(saved, Mapping) else repr(saved)
-    if found != sorted(wanted):
-        raise ValueError(f"{owner} must have the fields {sorted(wanted)}, found {found}.")

@@ -12,7 +12,10 @@ the gradients over all tie orders, hence deterministic and indifferent to how th
 
 from __future__ import annotations
 
+import functools
+import importlib
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -70,14 +73,27 @@ def cut(x: Tensor, support: Support) -> tuple[Tensor, Tensor]:
 
 
 def _cut_by_count(x: Tensor, kept: int) -> tuple[Tensor, Tensor]:
-    # Selection, not sort: from the top while few are kept, by the k-th value otherwise.
-    vocab = x.shape[-1]
-    if kept <= vocab // 8:
-        tau = x.topk(kept, dim=-1, sorted=False).values.amin(-1)
-    else:
-        tau = x.kthvalue(vocab - kept + 1, dim=-1).values
+    tau = _smallest_kept(x, kept)
     above, tied = _compare(x, tau)
     return tau, (kept - above).to(x.dtype) / tied.clamp(min=1).to(x.dtype)
+
+
+def _smallest_kept(x: Tensor, kept: int) -> Tensor:
+    # Selection, not sort. NumPy's is four to ten times faster than torch's on a CPU; torch itself does not require it.
+    vocab = x.shape[-1]
+    if x.device.type == "cpu" and (numpy := _numpy()) is not None:
+        return torch.from_numpy(numpy.partition(x.detach().numpy(), vocab - kept, axis=-1)[..., vocab - kept].copy())
+    if kept <= vocab // 8:
+        return x.topk(kept, dim=-1, sorted=False).values.amin(-1)
+    return x.kthvalue(vocab - kept + 1, dim=-1).values
+
+
+@functools.cache
+def _numpy() -> Any:
+    try:
+        return importlib.import_module("numpy")
+    except ImportError:
+        return None
 
 
 def _cut_by_mass(x: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
@@ -109,6 +125,8 @@ def _compare(x: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
 def weights(x: Tensor, tau: Tensor, tie_weight: Tensor) -> Tensor:
     """Return the weight `[n, V]` with which each token of `x [n, V]` is kept: 1, the tie's weight, or 0."""
     edge = tau.unsqueeze(-1)
+    if x.device.type == "cpu" and bool((tie_weight == 1).all()):
+        return (x >= edge).to(x.dtype)
     return (x > edge).to(x.dtype) + (x == edge).to(x.dtype) * tie_weight.unsqueeze(-1)
 
 

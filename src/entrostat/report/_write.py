@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from entrostat.files import replace_text
 from entrostat.report._facts import groups, ks
 from entrostat.report._load import Run, load
 from entrostat.report._page import page
@@ -69,9 +70,7 @@ def _plotly_script() -> str:
 
 
 def _replace(out: Path, text: str) -> None:
-    part = out.with_name(out.name + ".part")
     try:
-        part.write_text(text, encoding="utf-8", newline="\n")
-        part.replace(out)
+        replace_text(out, text)
     except OSError as error:
         raise ValueError(f"cannot write the report to {out}: {error.strerror}.") from None

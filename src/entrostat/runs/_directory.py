@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import tomllib
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from entrostat import job as jobs
+from entrostat.files import replace_text
 from entrostat.job import Job, RecipeJob
 
 SCHEMA = 1
@@ -175,13 +175,3 @@ def run_directories(path: Path) -> list[RunDirectory]:
     if not found:
         raise ValueError(f"{path} holds no run: there is neither a run.json nor a runs folder in it.")
     return found
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Replace a file's text at once: a reader or a kill sees the old text or the new one."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

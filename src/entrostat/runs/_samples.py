@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrostat.runs._directory import replace_text
+from entrostat.files import replace_text
 from entrostat.tasks import countdown
 
 SCHEMA = 1

@@ -47,7 +47,7 @@ def test_the_natural_direction_is_the_least_squares_fit():
 def test_decay_alone_leads_back_to_the_start():
     actor = neural_actor(3, width=4, generator=torch.Generator().manual_seed(0))
     zero = torch.zeros(12, dtype=torch.float64)
-    moved = neural_step(actor, torch.ones(12, dtype=torch.float64), rate=0.5, temperature=0.0)
+    moved = neural_step(actor, torch.arange(12.0, dtype=torch.float64), rate=0.5, temperature=0.0)
     assert float(neural_preferences(moved, torch.ones(3)).abs()) > 0
     back = neural_step(moved, zero, rate=2.0, temperature=0.5)  # rate * temperature = 1
     torch.testing.assert_close(back.weights, actor.start)

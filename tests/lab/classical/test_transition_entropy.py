@@ -22,7 +22,7 @@ def test_the_numbers_of_the_notes():
     uniform = torch.full((10,), 0.1, dtype=torch.float64)
     assert float(transition_entropy(uniform, leads).total) == pytest.approx(0.639, abs=5e-4)
     torch.testing.assert_close(action_optimum(leads), torch.tensor([0.44, 0.15, 0.41]).double(), atol=0.005, rtol=0)
-    reached = transition_optimum(leads, steps=400)
+    reached = transition_optimum(leads, steps=1000)
     torch.testing.assert_close(reached, torch.tensor([0.09, 0.245, 0.665]).double(), atol=1e-3, rtol=0)
     torch.testing.assert_close(reached, softmax(REWARDS / 0.5), atol=1e-6, rtol=0)
 

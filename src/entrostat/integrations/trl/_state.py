@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+from entrostat.files import replace_text
 
 FILE = "entrostat_state.json"
 
 
 def write_state(folder: Path, state: dict[str, Any]) -> None:
     """Write the state into a checkpoint folder, last of all its files: its presence says the folder is whole."""
-    part = folder / (FILE + ".part")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(folder / FILE)
+    replace_text(folder / FILE, json.dumps(state))
 
 
 def read_state(folder: Path) -> dict[str, Any]:

@@ -8,6 +8,14 @@ from entrostat.lab.classical._decoupled import waiting_room as waiting_room
 from entrostat.lab.classical._implicit_q import ImplicitQ as ImplicitQ
 from entrostat.lab.classical._implicit_q import implicit_q_iteration as implicit_q_iteration
 from entrostat.lab.classical._implicit_q import implicit_q_loss as implicit_q_loss
+from entrostat.lab.classical._max_entropy_exploration import Mixture as Mixture
+from entrostat.lab.classical._max_entropy_exploration import best_policy as best_policy
+from entrostat.lab.classical._max_entropy_exploration import equivalent_policy as equivalent_policy
+from entrostat.lab.classical._max_entropy_exploration import exploration_reward as exploration_reward
+from entrostat.lab.classical._max_entropy_exploration import frank_wolfe as frank_wolfe
+from entrostat.lab.classical._max_entropy_exploration import line_world as line_world
+from entrostat.lab.classical._max_entropy_exploration import statewise_average as statewise_average
+from entrostat.lab.classical._max_entropy_exploration import visits as visits
 from entrostat.lab.classical._multilevel import Multilevel as Multilevel
 from entrostat.lab.classical._multilevel import Nested as Nested
 from entrostat.lab.classical._multilevel import antithetic_difference as antithetic_difference
@@ -42,6 +50,7 @@ from entrostat.lab.classical._transition_entropy import transition_entropy as tr
 __all__ = [
     "Estimator",
     "ImplicitQ",
+    "Mixture",
     "Multilevel",
     "NaturalActorCritic",
     "NaturalRun",
@@ -51,15 +60,20 @@ __all__ = [
     "Sequences",
     "TransitionEntropy",
     "antithetic_difference",
+    "best_policy",
     "blanchet_glynn",
     "box_entropy_range",
     "decoupled_temperature",
     "draw_group_size",
+    "equivalent_policy",
     "escape_grid",
     "every_sequence",
+    "exploration_reward",
+    "frank_wolfe",
     "gradient_per_sequence",
     "implicit_q_iteration",
     "implicit_q_loss",
+    "line_world",
     "log_mean_exp",
     "natural_direction",
     "neural_actor",
@@ -75,7 +89,9 @@ __all__ = [
     "sequence_entropy_surrogate",
     "sparse_regret_bound",
     "sparse_value",
+    "statewise_average",
     "transition_entropy",
     "two_branches",
+    "visits",
     "waiting_room",
 ]

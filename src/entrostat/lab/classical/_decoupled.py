@@ -35,6 +35,7 @@ def decoupled_temperature(allowed: Tensor, temperature: float, *, floor: float =
         Mohammadpour, Frejinger, Bacon, "Decoupling regularization from the action space", arXiv 2406.05953.
 
     Example:
+        >>> import torch
         >>> decoupled_temperature(torch.tensor([2, 8]), 0.4)
         tensor([0.5771, 0.1924], dtype=torch.float64)
     """
@@ -56,6 +57,7 @@ def box_entropy_range(low: Tensor, high: Tensor) -> tuple[float, float]:
         ValueError: a side of the box is empty.
 
     Example:
+        >>> import torch
         >>> round(box_entropy_range(torch.tensor([-1.0]), torch.tensor([1.0]))[1], 4)
         0.6931
     """

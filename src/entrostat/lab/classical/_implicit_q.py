@@ -45,6 +45,7 @@ def implicit_q_iteration(mdp: MDP, *, temperature: float, munchausen: float, ite
         Geist, "Munchausen reinforcement learning", 2020.
 
     Example:
+        >>> import torch
         >>> from entrostat.lab import END, make_mdp
         >>> bandit = make_mdp(rewards=torch.tensor([[1.0, 0.0]]), successors=torch.tensor([[END, END]]))
         >>> found = implicit_q_iteration(bandit, temperature=1.0, munchausen=0.5)
@@ -105,6 +106,7 @@ def implicit_q_loss(
         Vieillard et al., arXiv 2108.07041 (loss from memory; the clipping is Munchausen-DQN's).
 
     Example:
+        >>> import torch
         >>> one = torch.ones(1, 1)
         >>> loss = implicit_q_loss(-one, -one, 0 * one, 0 * one, one, one, temperature=0.5, munchausen=0.0)
         >>> float(loss)  # (1 + 0.5)^2

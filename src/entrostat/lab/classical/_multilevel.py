@@ -24,6 +24,7 @@ def log_mean_exp(values: Tensor) -> Tensor:
     """Return `log mean exp` over the last dimension; of K random draws, biased low by about `Var / (2 K mean^2)`.
 
     Example:
+        >>> import torch
         >>> float(log_mean_exp(torch.zeros(8)))
         0.0
     """
@@ -37,6 +38,7 @@ def antithetic_difference(values: Tensor) -> Tensor:
         ValueError: an odd or empty group.
 
     Example:
+        >>> import torch
         >>> float(antithetic_difference(torch.zeros(4)))
         0.0
     """
@@ -58,6 +60,7 @@ def draw_group_size(shape: tuple[int, ...] = (), *, success: float = 0.65, gener
         int64, powers of two from 2 on.
 
     Example:
+        >>> import torch
         >>> sizes = draw_group_size((1000,), generator=torch.Generator().manual_seed(0))
         >>> int(sizes.min())
         2
@@ -91,6 +94,7 @@ def blanchet_glynn(values: Tensor, *, success: float = 0.65) -> Tensor:
         randomization", 2015; as a Bellman operator: Meunier, Reisinger, Zhang, arXiv 2503.21224.
 
     Example:
+        >>> import torch
         >>> float(blanchet_glynn(torch.ones(8)))  # draws without spread are their own log-mean-exp
         1.0
     """

@@ -37,6 +37,7 @@ class NaturalActorCritic:
         arXiv 2206.00833 (abstract; updates from memory).
 
     Example:
+        >>> import torch
         >>> law = NaturalActorCritic(temperature=0.5)
         >>> law.update(torch.tensor([9.0, 9.0]), torch.tensor([1.0, 0.0]), iteration=0).tolist()  # forgets its start
         [2.0, 0.0]
@@ -131,6 +132,7 @@ def neural_actor(features: int, *, width: int, generator: torch.Generator) -> Ne
     """Return a symmetrically initialised network of `width` (even) hidden units.
 
     Example:
+        >>> import torch
         >>> actor = neural_actor(3, width=8, generator=torch.Generator().manual_seed(0))
         >>> float(neural_preferences(actor, torch.ones(2, 3)).abs().max())
         0.0

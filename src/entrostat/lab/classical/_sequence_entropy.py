@@ -43,6 +43,7 @@ def sequence_entropy(logprobs: Tensor, entropy: Tensor, mask: Tensor, *, estimat
         arXiv 1806.00589.
 
     Example:
+        >>> import torch
         >>> logprobs, entropy = torch.tensor([[-1.0, -2.0]]), torch.tensor([[0.5, 0.25]])
         >>> float(sequence_entropy(logprobs, entropy, torch.ones(1, 2), estimator="crude"))
         3.0
@@ -80,6 +81,7 @@ def sequence_entropy_surrogate(logprobs: Tensor, entropy: Tensor, mask: Tensor, 
         Zhang et al., arXiv 1806.00589, section 4.
 
     Example:
+        >>> import torch
         >>> ones = torch.ones(1, 3)
         >>> sequence_entropy_surrogate(-ones, 0.5 * ones, ones, estimator="smoothed_unbiased")
         tensor([[-0.5000,  0.0000,  0.5000]])
@@ -123,6 +125,7 @@ class SequenceEntropyBonus:
         ValueError: an unknown estimator.
 
     Example:
+        >>> import torch
         >>> ones = torch.ones(1, 2)
         >>> batch = TokenBatch(logprobs=-ones, old_logprobs=-ones, advantages=ones, mask=ones, entropy=2 * ones,
         ...                    clamped_entropy=2 * ones, kept_mass=ones, clip_low=ones, clip_high=ones)

@@ -30,6 +30,7 @@ def sparse_value(q: Tensor, *, temperature: float) -> Tensor:
         Lee, Choi, Oh, "Sparse Markov decision processes with causal sparse Tsallis entropy regularization", 2018.
 
     Example:
+        >>> import torch
         >>> float(sparse_value(torch.zeros(2), temperature=0.5))  # S_2 of a fair coin is 1/4
         0.125
     """
@@ -63,6 +64,7 @@ def q_logarithm(x: Tensor, *, index: float) -> Tensor:
         index: the entropic index, positive.
 
     Example:
+        >>> import torch
         >>> float(q_logarithm(torch.tensor(0.25), index=2.0))
         -0.75
     """

@@ -31,6 +31,7 @@ def random_tree(tokens: int, length: int, *, scale: float, generator: torch.Gene
         ValueError: fewer than two tokens, or no position.
 
     Example:
+        >>> import torch
         >>> [table.shape[0] for table in random_tree(3, 3, scale=1.0, generator=torch.Generator())]
         [1, 3, 9]
     """
@@ -48,6 +49,7 @@ def every_sequence(tables: Sequence[Tensor]) -> Sequences:
             K. `-inf` bans a token.
 
     Example:
+        >>> import torch
         >>> listed = every_sequence([torch.zeros(1, 2), torch.zeros(2, 2)])
         >>> listed.probabilities
         tensor([0.2500, 0.2500, 0.2500, 0.2500])

@@ -42,6 +42,7 @@ def transition_entropy(policy: Tensor, transitions: Tensor) -> TransitionEntropy
         decomposition is the chain rule).
 
     Example:
+        >>> import torch
         >>> two_copies = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
         >>> parts = transition_entropy(torch.full((3,), 1 / 3), two_copies)
         >>> round(float(parts.total), 3), round(float(parts.redundancy), 3)
@@ -82,6 +83,7 @@ def outcome_bonus(outcomes: Tensor, group_ids: Tensor, *, smoothing: float = 1.0
         Baram, Tennenholtz, Mannor, arXiv 2102.11329: deterministic dynamics, one step, the answer as the next state.
 
     Example:
+        >>> import torch
         >>> bonus = outcome_bonus(torch.tensor([7, 7, 7, 5]), torch.zeros(4, dtype=torch.long))
         >>> [round(b, 3) for b in bonus.tolist()]
         [0.511, 0.511, 0.511, 1.609]
@@ -101,6 +103,7 @@ def outcome_entropy(outcomes: Tensor, group_ids: Tensor) -> Tensor:
     The entropy of a sample is low by about `(k - 1) / (2 n)` for k outcomes among n rollouts.
 
     Example:
+        >>> import torch
         >>> round(float(outcome_entropy(torch.tensor([7, 5, 7, 7]), torch.tensor([0, 0, 1, 1]))), 4)  # (log 2 + 0) / 2
         0.3466
     """
@@ -117,6 +120,7 @@ def redundancy(sequence_logprobs: Tensor, outcomes: Tensor, group_ids: Tensor) -
         group_ids: `[B]`.
 
     Example:
+        >>> import torch
         >>> answers = torch.full((2,), -3.0)
         >>> float(redundancy(answers, torch.tensor([7, 7]), torch.tensor([0, 0])))
         3.0
