@@ -50,7 +50,8 @@ class Turns:
 def make_trainer(recipe: Any, steps: int, folder: str, turns: Turns, name: str) -> Any:
     """Return the embedded job's trainer, which works only in its turns."""
     from datasets import Dataset
-    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+    from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback
+    from transformers.utils import logging
     from trl import GRPOConfig
 
     from entrostat import tasks
@@ -63,6 +64,7 @@ def make_trainer(recipe: Any, steps: int, folder: str, turns: Turns, name: str) 
         def on_step_end(self, *args: Any, **kwargs: Any) -> None:
             turns.end(name)
 
+    logging.disable_progress_bar()
     path = tasks.warm_start_path()
     tokenizer = AutoTokenizer.from_pretrained(path)
     problems = tasks.countdown.load("train")
@@ -77,11 +79,13 @@ def make_trainer(recipe: Any, steps: int, folder: str, turns: Turns, name: str) 
         report_to="none", save_strategy="no", beta=0.0, temperature=1.0, lr_scheduler_type="constant",
         loss_type="dapo", disable_tqdm=True, logging_strategy="no",
     )  # fmt: skip
-    return EntropyGRPOTrainer(
+    trainer = EntropyGRPOTrainer(
         AutoModelForCausalLM.from_pretrained(path), reward, args=settings, train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer, recipe=recipe, callbacks=[TakeTurns()],
         watched_token_ids=tasks.useless_token_ids(tokenizer),
     )  # fmt: skip
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
 def measure(steps: int) -> dict[str, list[float]]:
