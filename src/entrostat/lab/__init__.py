@@ -18,6 +18,7 @@ from entrostat.lab._mdp import END as END
 from entrostat.lab._mdp import MDP as MDP
 from entrostat.lab._mdp import dense_mdp as dense_mdp
 from entrostat.lab._mdp import make_mdp as make_mdp
+from entrostat.lab._page import write_page as write_page
 from entrostat.lab._policy import entropy as entropy
 from entrostat.lab._policy import kept_mask as kept_mask
 from entrostat.lab._policy import log_softmax as log_softmax
@@ -74,4 +75,5 @@ __all__ = [
     "tsallis_entropy",
     "tsallis_value_iteration",
     "value_iteration",
+    "write_page",
 ]

@@ -25,15 +25,15 @@ class Checked:
     @property
     def line(self) -> str:
         """One line: verdict, name, figures."""
-        figures = ", ".join(f"{name} {shown(value)}" for name, value in self.outcome.figures.items())
+        figures = ", ".join(f"{name} {figure_text(value)}" for name, value in self.outcome.figures.items())
         return f"{self.outcome.verdict:<14} {self.claim.name} ({self.seconds:.1f} s): {figures}"
 
 
-def shown(value: float | str) -> str:
+def figure_text(value: float | str) -> str:
     """Write a figure as it should be read.
 
     Example:
-        >>> shown(0.123456), shown(100000.0), shown("none")
+        >>> figure_text(0.123456), figure_text(100000.0), figure_text("none")
         ('0.1235', '100000', 'none')
     """
     if isinstance(value, str):
@@ -86,9 +86,9 @@ def main(claim: Claim) -> None:
     checked = run_claim(claim, quick=arguments.quick)
     print(f"{claim.name}: {claim.statement}\nsource: {claim.source}\n\n{checked.outcome.verdict.upper()}")
     for name, value in checked.outcome.figures.items():
-        print(f"  {name}: {shown(value)}")
+        print(f"  {name}: {figure_text(value)}")
     print(f"\n{checked.outcome.remarks}\nseeds {list(checked.outcome.seeds)}, {checked.seconds:.1f} s")
     if arguments.page:
-        from entrostat.lab._page import write_page
+        from entrostat.lab._page import write_page  # it imports this module
 
         print(f"wrote {write_page([checked], arguments.page)}")
