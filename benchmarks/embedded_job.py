@@ -169,10 +169,19 @@ def statements(groups: dict[str, list[Run]]) -> None:
                 ours.above(theirs),
                 f"{ours} against {theirs}",
             )
+            paired = difference(groups[label], groups["none"], k)
+            statement = f"{label}: pass@{k} minus plain GRPO's on the same seed above zero"
+            _say("c", statement, paired.value > paired.half, str(paired))
     tight = [run.worst_useless for run in groups["aent-tight"]]
     paper = [run.worst_useless for run in groups["aent"]]
     _say("d", "the aggressive clamp keeps useless mass under 1 %", max(tight) < 0.01, _list(tight))
     _say("d", "where the paper's clamp does not", max(paper) > 0.01, _list(paper))
+
+
+def difference(ours: list[Run], theirs: list[Run], k: str) -> Mean:
+    """Return the mean difference in pass@k over the seeds both have: same prompts, same order, same first rollout."""
+    by_seed = {run.seed: run.passes[k] for run in theirs}
+    return Mean.of([run.passes[k] - by_seed[run.seed] for run in ours if run.seed in by_seed])
 
 
 def _say(part: str, statement: str, holds: bool, figures: str) -> None:
