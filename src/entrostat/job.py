@@ -131,8 +131,8 @@ class EvaluationJob:
 
 
 def _default_recipes() -> tuple[RecipeJob, ...]:
-    # Chosen on validation problems, with seeds the default job does not use (docs/embedded-job.md shows the sweeps). The
-    # published values belong to other models: no band in nats suits two.
+    # Chosen on validation problems, with seeds the default job does not use (docs/embedded-job.md shows the sweeps).
+    # The published values belong to other models: no band in nats suits two.
     law: dict[str, Any] = {"initial": 0.02, "rate": 0.03, "floor": 0.0, "ceiling": 0.2, "warmup": 20}
     return (
         RecipeJob(name="none"),
