@@ -210,6 +210,18 @@ def _show(rows: list[dict[str, str]], as_json: bool) -> None:
 
 
 @app.command()
+def bench(
+    out: Annotated[Path | None, typer.Option(help="Folder for the figures as CSV and a plot.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Three small cases, under a minute.")] = False,
+    json: Json = False,
+) -> None:
+    """Time and memory of the entropy operations on this machine, against the published algorithm and the host's."""
+    from entrostat import bench as benchmark
+
+    benchmark.main(out, quick, json)
+
+
+@app.command()
 def doctor(json: Json = False) -> None:
     """Show what is installed, which hook is live, and which versions are supported."""
     from entrostat.doctor import examine
