@@ -1,10 +1,16 @@
 """The classical entropy methods, one file each: small, faithful, and checked by the claims `classical_*`."""
 
+from entrostat.lab.classical._ader import Ader as Ader
+from entrostat.lab.classical._ader import AderState as AderState
+from entrostat.lab.classical._ader import entropy_sensitivity as entropy_sensitivity
 from entrostat.lab.classical._decoupled import box_entropy_range as box_entropy_range
 from entrostat.lab.classical._decoupled import decoupled_temperature as decoupled_temperature
 from entrostat.lab.classical._decoupled import escape_grid as escape_grid
 from entrostat.lab.classical._decoupled import two_branches as two_branches
 from entrostat.lab.classical._decoupled import waiting_room as waiting_room
+from entrostat.lab.classical._dispatching import JobShop as JobShop
+from entrostat.lab.classical._dispatching import dispatching_mdp as dispatching_mdp
+from entrostat.lab.classical._dispatching import random_job_shop as random_job_shop
 from entrostat.lab.classical._implicit_q import ImplicitQ as ImplicitQ
 from entrostat.lab.classical._implicit_q import implicit_q_iteration as implicit_q_iteration
 from entrostat.lab.classical._implicit_q import implicit_q_loss as implicit_q_loss
@@ -16,6 +22,12 @@ from entrostat.lab.classical._max_entropy_exploration import frank_wolfe as fran
 from entrostat.lab.classical._max_entropy_exploration import line_world as line_world
 from entrostat.lab.classical._max_entropy_exploration import statewise_average as statewise_average
 from entrostat.lab.classical._max_entropy_exploration import visits as visits
+from entrostat.lab.classical._mega import RarePrompts as RarePrompts
+from entrostat.lab.classical._mega import Rule as Rule
+from entrostat.lab.classical._mega import goal_probabilities as goal_probabilities
+from entrostat.lab.classical._mega import kernel_density as kernel_density
+from entrostat.lab.classical._mega import moved_cutoff as moved_cutoff
+from entrostat.lab.classical._mega import omega_weight as omega_weight
 from entrostat.lab.classical._multilevel import Multilevel as Multilevel
 from entrostat.lab.classical._multilevel import Nested as Nested
 from entrostat.lab.classical._multilevel import antithetic_difference as antithetic_difference
@@ -30,6 +42,10 @@ from entrostat.lab.classical._natural_actor_critic import neural_actor as neural
 from entrostat.lab.classical._natural_actor_critic import neural_preferences as neural_preferences
 from entrostat.lab.classical._natural_actor_critic import neural_step as neural_step
 from entrostat.lab.classical._natural_actor_critic import run_natural_actor_critic as run_natural_actor_critic
+from entrostat.lab.classical._offline_ld import actor_loss as actor_loss
+from entrostat.lab.classical._offline_ld import conservative_penalty as conservative_penalty
+from entrostat.lab.classical._offline_ld import masked_target as masked_target
+from entrostat.lab.classical._offline_ld import temperature_loss as temperature_loss
 from entrostat.lab.classical._sequence_entropy import Estimator as Estimator
 from entrostat.lab.classical._sequence_entropy import SequenceEntropyBonus as SequenceEntropyBonus
 from entrostat.lab.classical._sequence_entropy import sequence_entropy as sequence_entropy
@@ -37,6 +53,10 @@ from entrostat.lab.classical._sequence_entropy import sequence_entropy_surrogate
 from entrostat.lab.classical._sparse_tsallis import q_logarithm as q_logarithm
 from entrostat.lab.classical._sparse_tsallis import sparse_regret_bound as sparse_regret_bound
 from entrostat.lab.classical._sparse_tsallis import sparse_value as sparse_value
+from entrostat.lab.classical._state_entropy import knn_bonus as knn_bonus
+from entrostat.lab.classical._state_entropy import loss_budget as loss_budget
+from entrostat.lab.classical._state_entropy import robust_value as robust_value
+from entrostat.lab.classical._state_entropy import worst_loss as worst_loss
 from entrostat.lab.classical._token_tree import Sequences as Sequences
 from entrostat.lab.classical._token_tree import every_sequence as every_sequence
 from entrostat.lab.classical._token_tree import gradient_per_sequence as gradient_per_sequence
@@ -48,50 +68,70 @@ from entrostat.lab.classical._transition_entropy import redundancy as redundancy
 from entrostat.lab.classical._transition_entropy import transition_entropy as transition_entropy
 
 __all__ = [
+    "Ader",
+    "AderState",
     "Estimator",
     "ImplicitQ",
+    "JobShop",
     "Mixture",
     "Multilevel",
     "NaturalActorCritic",
     "NaturalRun",
     "Nested",
     "NeuralActor",
+    "RarePrompts",
+    "Rule",
     "SequenceEntropyBonus",
     "Sequences",
     "TransitionEntropy",
+    "actor_loss",
     "antithetic_difference",
     "best_policy",
     "blanchet_glynn",
     "box_entropy_range",
+    "conservative_penalty",
     "decoupled_temperature",
+    "dispatching_mdp",
     "draw_group_size",
+    "entropy_sensitivity",
     "equivalent_policy",
     "escape_grid",
     "every_sequence",
     "exploration_reward",
     "frank_wolfe",
+    "goal_probabilities",
     "gradient_per_sequence",
     "implicit_q_iteration",
     "implicit_q_loss",
+    "kernel_density",
+    "knn_bonus",
     "line_world",
     "log_mean_exp",
+    "loss_budget",
+    "masked_target",
+    "moved_cutoff",
     "natural_direction",
     "neural_actor",
     "neural_preferences",
     "neural_step",
+    "omega_weight",
     "outcome_bonus",
     "outcome_entropy",
     "q_logarithm",
+    "random_job_shop",
     "random_tree",
     "redundancy",
+    "robust_value",
     "run_natural_actor_critic",
     "sequence_entropy",
     "sequence_entropy_surrogate",
     "sparse_regret_bound",
     "sparse_value",
     "statewise_average",
+    "temperature_loss",
     "transition_entropy",
     "two_branches",
     "visits",
     "waiting_room",
+    "worst_loss",
 ]

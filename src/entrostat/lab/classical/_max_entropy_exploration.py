@@ -1,0 +1,179 @@
+"""Maximum-entropy exploration: a mixture of policies, grown by Frank-Wolfe, whose visits are as even as can be."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from entrostat.errors import require, require_count, require_finite
+from entrostat.lab._exact import evaluate, occupancy
+from entrostat.lab._mdp import MDP, make_mdp
+
+# d_pi(s) = (1 - discount) sum_t discount^t P(s_t = s). Over mixtures maximise R(d) = -sum d log(d + sigma), concave:
+#     reward r_t = grad R(d_t),   pi_{t+1} = best policy for r_t,   weights <- ((1 - eta) weights, eta)
+# A mixture draws ONE policy at the start of an episode: its visits are the weighted mean of the visits. Averaging
+# action probabilities state by state is another policy with other visits.
+
+
+def visits(mdp: MDP, policy: Tensor) -> Tensor:
+    """Return the discounted state distribution `d_pi`, `[S]`; it sums to 1 where the MDP does not end.
+
+    Example:
+        >>> import torch
+        >>> mdp = line_world(3)
+        >>> round(float(visits(mdp, torch.full((3, 2), 0.5)).sum()), 6)
+        1.0
+    """
+    return (1 - mdp.discount) * occupancy(mdp, policy)
+
+
+def exploration_reward(density: Tensor, *, smoothing: float = 0.01) -> Tensor:
+    """Gradient of the smoothed entropy: how much a visit to each state would add.
+
+        r(s) = -( log(d(s) + sigma) + d(s) / (d(s) + sigma) )
+
+    For a language model: `density` is the share of rollouts in each cluster of embeddings, over the whole mixture of
+    checkpoints so far; the reward of a rollout is that of its cluster.
+
+    Args:
+        density: `[...]`, at least 0.
+        smoothing: sigma, positive.
+
+    Raises:
+        ValueError: a negative density, or `smoothing` not positive.
+
+    Reference:
+        Hazan, Kakade, Singh, van Soest, "Provably efficient maximum entropy exploration", arXiv 1812.02690.
+
+    Example:
+        >>> import torch
+        >>> rare, common = exploration_reward(torch.tensor([0.1, 0.9]))
+        >>> bool(rare > common)
+        True
+    """
+    require(require_finite("smoothing", smoothing) > 0, "smoothing", "be positive", smoothing)
+    require(bool((density >= 0).all()), "density", "be at least 0", float(density.min()))
+    smooth = density + smoothing
+    return -(smooth.log() + density / smooth)
+
+
+class Mixture(NamedTuple):
+    """Policies with weights: one is drawn at the start of each episode."""
+
+    policies: Tensor
+    """`[K, S, A]`."""
+    weights: Tensor
+    """`[K]`."""
+    visits: Tensor
+    """`[K, S]`, of each policy."""
+    history: Tensor
+    """`[K, S]`, visits of the mixture of the first k policies."""
+
+    @property
+    def density(self) -> Tensor:
+        """Visits `[S]` of the mixture."""
+        return self.weights @ self.visits
+
+
+def frank_wolfe(
+    mdp: MDP,
+    *,
+    rounds: int,
+    step: float | Callable[[int], float],
+    smoothing: float = 0.01,
+    reward: Callable[[Tensor], Tensor] | None = None,
+) -> Mixture:
+    """Grow a mixture of policies that covers the states evenly.
+
+    Args:
+        mdp: the dynamics; its rewards are ignored. Discounted, never ending.
+        rounds: policies to add to the first one, which always takes the first action allowed.
+        step: eta in (0, 1], or a function of the round, from 0 on, such as `lambda t: 2 / (t + 2)`.
+        smoothing: sigma of the entropy.
+        reward: of a density; the gradient of the smoothed entropy if None.
+
+    Returns:
+        The mixture with what each policy visits.
+
+    Raises:
+        ValueError: no rounds, a step outside (0, 1], or `smoothing` not positive.
+
+    Reference:
+        Hazan et al., arXiv 1812.02690 (constants from memory).
+
+    Example:
+        >>> mixture = frank_wolfe(line_world(5), rounds=50, step=lambda t: 2 / (t + 2))
+        >>> bool(mixture.density.min() > 0.15)
+        True
+    """
+    require_count("rounds", rounds, least=1)
+    gain = reward or (lambda d: exploration_reward(d, smoothing=smoothing))
+    policies = [_first_allowed(mdp)]
+    seen = [visits(mdp, policies[0])]
+    weights = torch.ones(1, dtype=torch.float64)
+    history = [seen[0]]
+    for t in range(rounds):
+        eta = step(t) if callable(step) else step
+        require(0 < eta <= 1, "step", "lie in (0, 1]", eta)
+        policies.append(best_policy(mdp, gain(history[-1]), start=policies[-1]))
+        seen.append(visits(mdp, policies[-1]))
+        history.append((1 - eta) * history[-1] + eta * seen[-1])
+        weights = torch.cat([(1 - eta) * weights, weights.new_tensor([eta])])
+    return Mixture(torch.stack(policies), weights, torch.stack(seen), torch.stack(history))
+
+
+def best_policy(mdp: MDP, state_rewards: Tensor, *, start: Tensor) -> Tensor:
+    """Return the deterministic policy `[S, A]` that is best for a reward `[S]`, by policy iteration from `start`."""
+    paid = dataclasses.replace(mdp, rewards=state_rewards.unsqueeze(-1).expand_as(mdp.rewards).clone())
+    policy = start
+    while True:
+        found = evaluate(paid, policy)
+        q = found.q.masked_fill(~mdp.mask, -torch.inf)
+        better = torch.nn.functional.one_hot(q.argmax(-1), mdp.actions).double()
+        # An action replaces the old one only if it is really better, else ties would take turns for ever.
+        gains = q.amax(-1) > (policy * found.q).sum(-1) + 1e-12
+        if not bool(gains.any()):
+            return policy
+        policy = better.where(gains.unsqueeze(-1), policy)
+
+
+def _first_allowed(mdp: MDP) -> Tensor:
+    return torch.nn.functional.one_hot(mdp.mask.long().argmax(-1), mdp.actions).double()
+
+
+def statewise_average(mixture: Mixture) -> Tensor:
+    """Average the action probabilities state by state, `[S, A]`: what is often done, and not the mixture."""
+    return torch.einsum("k,ksa->sa", mixture.weights, mixture.policies)
+
+
+def equivalent_policy(mixture: Mixture) -> Tensor:
+    """Return the one stationary policy `[S, A]` with the visits of the mixture.
+
+        pi(a|s) = sum_k w_k d_k(s) pi_k(a|s) / sum_k w_k d_k(s)
+
+    A state that is never visited gets the plain average.
+    """
+    flow = torch.einsum("k,ks,ksa->sa", mixture.weights, mixture.visits, mixture.policies)
+    reached = flow.sum(-1, keepdim=True)
+    return torch.where(reached > 0, flow / reached.clamp(min=1e-300), statewise_average(mixture))
+
+
+def line_world(states: int, *, discount: float = 0.9) -> MDP:
+    """A line of states with moves to the left and to the right, from the middle on; ends hold, nothing ends.
+
+    No single deterministic policy covers it: this is where a mixture is needed.
+
+    Example:
+        >>> line_world(3).successors.squeeze(-1).tolist()
+        [[0, 1], [0, 2], [1, 2]]
+    """
+    require_count("states", states, least=2)
+    here = torch.arange(states)
+    successors = torch.stack([(here - 1).clamp(min=0), (here + 1).clamp(max=states - 1)], -1)
+    start = torch.zeros(states, dtype=torch.float64)
+    start[states // 2] = 1
+    return make_mdp(rewards=torch.zeros(states, 2), successors=successors, start=start, discount=discount)
