@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_module
+import signal
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -95,6 +96,8 @@ def _run(job: Job, directory: Any) -> None:
     from entrostat.runs._progress import Progress
     from entrostat.runs._summary import summary
 
+    # A scheduler's SIGTERM ends the job as Ctrl-C does: with a checkpoint of every run.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     count = len(job.recipes) * len(job.seeds)
     labels = ", ".join(recipe.label for recipe in job.recipes)
     console.print(f"{count} runs of {job.steps} steps ({labels}) in {directory.path}", highlight=False)

@@ -91,7 +91,11 @@ def test_an_ended_run_continues_with_the_same_numbers(job: Path, straight: Path,
     out = tmp_path / "out"
     screen = tmp_path / "screen.txt"
     with screen.open("wb") as file:
-        process = subprocess.Popen(command(job, "--out", out), stdout=file, stderr=subprocess.STDOUT)
+        # A shell that runs this suite in the background has it ignore Ctrl-C, and so would its children.
+        process = subprocess.Popen(
+            command(job, "--out", out), stdout=file, stderr=subprocess.STDOUT,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
     wait_for_step(out, 5, process)
     if how == "killed":
         # The worker first, or it would notice that its parent is gone and stop in order.
