@@ -8,11 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from entrostat import lab
 from entrostat.lab import _toy
 from entrostat.lab._toy import METHODS, Method, Toy, run_toy
 from entrostat.lab._toy_order import ENTROPY_HELPS, OPTIMAL, margin
-from entrostat.lab.claims import toy_figure
 from entrostat.measures import clamped, shannon
 
 SMALL = Toy(actions=300, optimal=3, prompts=6, levels=12, steps=40, samples=3, peak=1.5, trap=0.2, refresh=1, rate=0.2)
@@ -27,13 +25,13 @@ def expanded(problem: _toy._Problem) -> _toy._Problem:
     single = problem.paying.shape[1]
     rows = [
         torch.cat([prior[:single], prior[single:].repeat_interleave(count[single:].long())])
-        for prior, count in zip(problem.prior, problem.count, strict=True)
+        for prior, count in zip(problem.prior, problem.tokens, strict=True)
     ]
     width = max(map(len, rows))
     prior = torch.stack([torch.nn.functional.pad(row, (0, width - len(row)), value=-99) for row in rows])
     count = torch.stack([(torch.arange(width) < len(row)).float() for row in rows])
-    count[:, :single] = problem.count[:, :single]
-    return problem._replace(prior=prior, count=count)
+    count[:, :single] = problem.tokens[:, :single]
+    return problem._replace(prior=prior, tokens=count)
 
 
 @pytest.mark.parametrize("samples", [0, 3])
@@ -41,7 +39,7 @@ def expanded(problem: _toy._Problem) -> _toy._Problem:
 def test_levels_of_equal_tokens_are_exact(method: Method, samples: int) -> None:
     toy = replace(SMALL, samples=samples)
     problem = _toy.toy_problem(toy, rng(1))
-    assert problem.count.sum(-1).tolist() == [300.0] * 6
+    assert problem.tokens.sum(-1).tolist() == [300.0] * 6
     lumped = _toy._train(toy, method, problem, None, rng(2))
     single = _toy._train(toy, method, expanded(problem), None, rng(2))
     for a, b in zip(lumped, single, strict=True):
@@ -128,18 +126,3 @@ def test_margin_is_the_weakest_part() -> None:
     assert margin(perfect) == pytest.approx(0.02)  # entropy no better than none, within half a prompt
     assert margin(perfect | {(1, "entropy"): 0.5}) == pytest.approx(-0.28)
     assert margin(perfect | {(15, "clamped"): 0.3}) == pytest.approx(-0.02)
-
-
-def test_the_claim_in_quick_mode() -> None:
-    outcome = toy_figure.CLAIM.check(True)
-    assert outcome.verdict == "holds"
-    assert len(outcome.plots) == len(OPTIMAL)
-    # What the ordering needs: taking any of these away breaks it.
-    for missing in ("the ranking is not informed", "the policy starts uniform", "the clamp is the published 0.33"):
-        assert "broken" in str(outcome.figures[f"margin where {missing}"])
-
-
-def test_a_hundred_thousand_tokens_are_comfortable() -> None:
-    curve = run_toy(replace(toy_figure.FOUND, optimal=5, levels=0, steps=3), "clamped", 0)
-    assert curve.reward.shape == (3,)
-    assert lab.names().count("toy_figure") == 1

@@ -99,7 +99,7 @@ class Curve(NamedTuple):
 
 class _Problem(NamedTuple):
     prior: Tensor  # [P, K]
-    count: Tensor  # [P, K] tokens per column
+    tokens: Tensor  # [P, K] tokens per column
     paying: Tensor  # [P, N + 1] columns of the right tokens, then of the trap
     pay: Tensor  # [P, N + 1] what they pay
     ranks: Tensor  # [P]
@@ -162,23 +162,23 @@ def _train(
     logits = problem.prior.clone()
     adam = _Adam(toy.rate, logits, features)
     rewards, entropies = torch.empty(toy.steps), torch.empty(toy.steps)
-    shift = (logits + problem.count.log()).logsumexp(-1, keepdim=True)
-    kept = problem.count
+    shift = (logits + problem.tokens.log()).logsumexp(-1, keepdim=True)
+    kept = problem.tokens
     p_paying = torch.empty(0)
     for step in range(toy.steps):
         # With u = z - shift, e = exp(u), n = sum e and c = sum e u / n over tokens: p = e / n, H = log n - c and
         # log p + H = u - c. The last step's normaliser is shift enough: one step moves no logit far.
         u = logits - shift
         e = u.exp()
-        n, c = _moments(u, e, problem.count)
+        n, c = _moments(u, e, problem.tokens)
         shift = shift + n.log()
         p_paying = e.gather(-1, problem.paying) / n
         rewards[step] = (p_paying * problem.pay).sum()
         entropies[step] = (n.log() - c).sum()
         weights = _weights(toy, problem, p_paying, generator)
         if method == "clamped" and step % toy.refresh == 0:
-            kept = _kept(u, problem.count, toy)
-        ascent = u.zero_() if method == "none" else _bonus(u, e, kept, problem.count).mul_(toy.coef)
+            kept = _kept(u, problem.tokens, toy)
+        ascent = u.zero_() if method == "none" else _bonus(u, e, kept, problem.tokens).mul_(toy.coef)
         total = weights.sum(-1, keepdim=True) / n
         if bool(total.any()):
             ascent.addcmul_(e, total, value=-1).scatter_add_(-1, problem.paying, weights)

@@ -41,7 +41,7 @@ def check(quick: bool) -> Outcome:
     """Take the step for every vocabulary, number of right tokens, bonus and rule."""
     vocabs = VOCABS[:3] if quick else VOCABS
     rules: tuple[Rule, ...] = ("gradient", "Adam")
-    moved = {
+    moved: dict[tuple[Rule, Method, int, int], Moved] = {
         (rule, method, vocab, right): one_step(vocab, right, method, rule)
         for rule in rules
         for method in METHODS

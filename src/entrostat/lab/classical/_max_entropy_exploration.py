@@ -111,7 +111,11 @@ def frank_wolfe(
         True
     """
     require_count("rounds", rounds, least=1)
-    gain = reward or (lambda d: exploration_reward(d, smoothing=smoothing))
+
+    def towards_even(density: Tensor) -> Tensor:
+        return exploration_reward(density, smoothing=smoothing)
+
+    gain = reward or towards_even
     policies = [_first_allowed(mdp)]
     seen = [visits(mdp, policies[0])]
     weights = torch.ones(1, dtype=torch.float64)
