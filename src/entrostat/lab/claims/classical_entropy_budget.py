@@ -45,7 +45,7 @@ def closed_loop(*, updates: int) -> tuple[list[float], AderState]:
         slope = (up * gain).sum(-1) / up.square().sum(-1).clamp(min=1e-12)
         entropies = spread.tolist()
         state = law.update(state, sensitivity=slope.tolist(), entropy=entropies)
-        logits = logits + gain + torch.tensor(state.coefs, dtype=torch.float64).unsqueeze(-1) * up
+        logits = logits + 10 * (gain + torch.tensor(state.coefs, dtype=torch.float64).unsqueeze(-1) * up)
     return entropies, state
 
 

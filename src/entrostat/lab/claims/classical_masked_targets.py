@@ -17,7 +17,7 @@ RATIO = 0.98
 
 def dual_ascent(q: Tensor, target: float, *, steps: int) -> list[float]:
     """Return the temperature after each step of dual ascent where the policy is `softmax(q / temperature)`."""
-    law = Dual(target=target, rate=0.01, initial=1.0, floor=math.exp(-20), ceiling=math.exp(20))
+    law = Dual(target=target, rate=0.02, initial=1.0, floor=math.exp(-20), ceiling=math.exp(20))
     state = law.init()
     path = [law.coefficient(state)]
     for _ in range(steps):
@@ -34,7 +34,7 @@ def _entropy(q: Tensor, temperature: float) -> float:
 def check(quick: bool) -> Outcome:
     """Run dual ascent with 1, 2 and 5 of 20 actions allowed."""
     rng = torch.Generator().manual_seed(0)
-    steps = 1800 if quick else 6000
+    steps = 2000 if quick else 6000
     full = RATIO * math.log(ACTIONS)
     figures: dict[str, float | str] = {}
     lines: list[Series] = []
