@@ -50,6 +50,11 @@ from entrostat.lab.classical._sequence_entropy import Estimator as Estimator
 from entrostat.lab.classical._sequence_entropy import SequenceEntropyBonus as SequenceEntropyBonus
 from entrostat.lab.classical._sequence_entropy import sequence_entropy as sequence_entropy
 from entrostat.lab.classical._sequence_entropy import sequence_entropy_surrogate as sequence_entropy_surrogate
+from entrostat.lab.classical._sparse_actor_critic import SparseActorCritic as SparseActorCritic
+from entrostat.lab.classical._sparse_actor_critic import Squashed as Squashed
+from entrostat.lab.classical._sparse_actor_critic import Training as Training
+from entrostat.lab.classical._sparse_actor_critic import squashed_sample as squashed_sample
+from entrostat.lab.classical._sparse_actor_critic import tsallis_bonus as tsallis_bonus
 from entrostat.lab.classical._sparse_tsallis import q_logarithm as q_logarithm
 from entrostat.lab.classical._sparse_tsallis import sparse_regret_bound as sparse_regret_bound
 from entrostat.lab.classical._sparse_tsallis import sparse_value as sparse_value
@@ -83,6 +88,9 @@ __all__ = [
     "Rule",
     "SequenceEntropyBonus",
     "Sequences",
+    "SparseActorCritic",
+    "Squashed",
+    "Training",
     "TransitionEntropy",
     "actor_loss",
     "antithetic_difference",
@@ -127,9 +135,11 @@ __all__ = [
     "sequence_entropy_surrogate",
     "sparse_regret_bound",
     "sparse_value",
+    "squashed_sample",
     "statewise_average",
     "temperature_loss",
     "transition_entropy",
+    "tsallis_bonus",
     "two_branches",
     "visits",
     "waiting_room",

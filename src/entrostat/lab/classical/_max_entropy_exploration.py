@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from entrostat.errors import require, require_count, require_finite
-from entrostat.lab._exact import evaluate, occupancy
+from entrostat.lab._exact import occupancy, transition_matrix
 from entrostat.lab._mdp import MDP, make_mdp
 
 # d_pi(s) = (1 - discount) sum_t discount^t P(s_t = s). Over mixtures maximise R(d) = -sum d log(d + sigma), concave:
@@ -132,14 +131,15 @@ def frank_wolfe(
 
 def best_policy(mdp: MDP, state_rewards: Tensor, *, start: Tensor) -> Tensor:
     """Return the deterministic policy `[S, A]` that is best for a reward `[S]`, by policy iteration from `start`."""
-    paid = dataclasses.replace(mdp, rewards=state_rewards.unsqueeze(-1).expand_as(mdp.rewards).clone())
     policy = start
+    identity = torch.eye(mdp.states, dtype=torch.float64)
     while True:
-        found = evaluate(paid, policy)
-        q = found.q.masked_fill(~mdp.mask, -torch.inf)
-        better = torch.nn.functional.one_hot(q.argmax(-1), mdp.actions).double()
+        values = torch.linalg.solve(identity - mdp.discount * transition_matrix(mdp, policy), state_rewards)
+        following = mdp.ahead(values)  # a reward of the state alone leaves only what follows to choose by
+        allowed = following.masked_fill(~mdp.mask, -torch.inf)
+        better = torch.nn.functional.one_hot(allowed.argmax(-1), mdp.actions).double()
         # An action replaces the old one only if it is really better, else ties would take turns for ever.
-        gains = q.amax(-1) > (policy * found.q).sum(-1) + 1e-12
+        gains = allowed.amax(-1) > (policy * following).sum(-1) + 1e-12
         if not bool(gains.any()):
             return policy
         policy = better.where(gains.unsqueeze(-1), policy)
