@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from entrostat.lab import _toy
-from entrostat.lab._toy import METHODS, Method, Toy, run_toy
+from entrostat.lab._toy import METHODS, Method, Toy, run_toy, run_toys
 from entrostat.lab._toy_order import ENTROPY_HELPS, OPTIMAL, margin
 from entrostat.measures import clamped, shannon
 
@@ -40,8 +40,8 @@ def test_levels_of_equal_tokens_are_exact(method: Method, samples: int) -> None:
     toy = replace(SMALL, samples=samples)
     problem = _toy.toy_problem(toy, rng(1))
     assert problem.tokens.sum(-1).tolist() == [300.0] * 6
-    lumped = _toy._train(toy, method, problem, None, rng(2))
-    single = _toy._train(toy, method, expanded(problem), None, rng(2))
+    lumped = _toy._train(toy, method, problem, None, [rng(2)])
+    single = _toy._train(toy, method, expanded(problem), None, [rng(2)])
     for a, b in zip(lumped, single, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
@@ -74,7 +74,7 @@ def test_the_gradient_is_that_of_the_library(method: Method) -> None:
         patch.setattr(
             _toy._Adam, "step", lambda self, z, ascent: (seen.append(ascent.clone()), original(self, z, ascent))
         )
-        _toy._train(toy, method, problem, None, rng(4))
+        _toy._train(toy, method, problem, None, [rng(4)])
     torch.testing.assert_close(seen[0].double(), expected, rtol=1e-3, atol=1e-7)
 
 
@@ -82,7 +82,7 @@ def test_sampled_rewards_average_to_the_exact_gradient() -> None:
     toy = replace(SMALL, samples=20_000)
     problem = _toy.toy_problem(toy, rng(6))
     p = torch.full(problem.paying.shape, 0.1)
-    drawn = _toy._weights(toy, problem, p, rng(7))
+    drawn = _toy._weights(toy, problem, p, [rng(7)])
     torch.testing.assert_close(drawn, p * problem.pay, atol=0.01, rtol=0)
 
 
@@ -126,3 +126,13 @@ def test_margin_is_the_weakest_part() -> None:
     assert margin(perfect) == pytest.approx(0.02)  # entropy no better than none, within half a prompt
     assert margin(perfect | {(1, "entropy"): 0.5}) == pytest.approx(-0.28)
     assert margin(perfect | {(15, "clamped"): 0.3}) == pytest.approx(-0.02)
+
+
+@pytest.mark.parametrize("change", [{}, {"levels": 0}, {"levels": 0, "features": 4}])
+def test_training_seeds_side_by_side_changes_nothing(change: dict[str, int]) -> None:
+    toy = replace(SMALL, steps=15, **change)  # pyright: ignore
+    for together, alone in zip(
+        run_toys(toy, "clamped", [4, 8]), (run_toy(toy, "clamped", s) for s in (4, 8)), strict=True
+    ):
+        for a, b in zip(together, alone, strict=True):
+            torch.testing.assert_close(a, b)

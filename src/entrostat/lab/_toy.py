@@ -17,6 +17,7 @@ Letters: P prompts, A tokens, N right tokens, K columns, F features. float32, in
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -107,18 +108,37 @@ class _Problem(NamedTuple):
 
 def run_toy(toy: Toy, method: Method, seed: int) -> Curve:
     """Train one policy and return its curve; the same seed gives every method the same problem."""
+    return run_toys(toy, method, [seed])[0]
+
+
+def run_toys(toy: Toy, method: Method, seeds: Sequence[int]) -> list[Curve]:
+    """Train one policy per seed; with levels side by side, which costs little more than one alone."""
     require(method in METHODS, "method", f"be one of {', '.join(METHODS)}", method)
-    generator = torch.Generator().manual_seed(seed)
-    problem = toy_problem(toy, generator)
+    require(len(seeds) > 0, "seeds", "name at least one seed", list(seeds))
+    if toy.levels:
+        return _run(toy, method, seeds)
+    return [curve for seed in seeds for curve in _run(toy, method, [seed])]
+
+
+def _run(toy: Toy, method: Method, seeds: Sequence[int]) -> list[Curve]:
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    problems = [toy_problem(toy, generator) for generator in generators]
+    whole = _Problem(*(torch.cat(fields) for fields in zip(*problems, strict=True)))
     features = None
     if toy.features:
-        features = torch.randn(toy.prompts, toy.features, generator=generator) / math.sqrt(toy.features)
-    # Prompts that share nothing can be trained one after the other: their rows then stay in the cache.
-    rows = toy.prompts if toy.features else max(1, 2**17 // problem.prior.shape[1])
-    splits = zip(*(field.split(rows) for field in problem), strict=True)
-    parts = [_train(toy, method, _Problem(*split), features, generator) for split in splits]
-    reward, entropy = (torch.stack([part[i] for part in parts]).sum(0) / toy.prompts for i in (0, 1))
-    return Curve(reward, entropy, torch.cat([part[2] for part in parts]), problem.ranks)
+        features = torch.randn(toy.prompts, toy.features, generator=generators[0]) / math.sqrt(toy.features)
+    # Prompts that share nothing can be trained one after the other: their long rows then stay in the cache.
+    together = toy.levels or toy.features
+    rows = len(whole.prior) if together else max(1, 2**17 // whole.prior.shape[1])
+    splits = zip(*(field.split(rows) for field in whole), strict=True)
+    parts = [_train(toy, method, _Problem(*split), features, generators) for split in splits]
+    rewards, entropies, solved = (
+        torch.cat(field, -1).unflatten(-1, (len(seeds), -1)) for field in zip(*parts, strict=True)
+    )
+    return [
+        Curve(rewards[:, i].mean(-1), entropies[:, i].mean(-1), solved[i], problem.ranks)
+        for i, problem in enumerate(problems)
+    ]
 
 
 def toy_problem(toy: Toy, generator: torch.Generator) -> _Problem:
@@ -157,11 +177,12 @@ def _lumped(toy: Toy, places: Tensor, pay: Tensor, ranks: Tensor) -> _Problem:
 
 
 def _train(
-    toy: Toy, method: Method, problem: _Problem, features: Tensor | None, generator: torch.Generator
+    toy: Toy, method: Method, problem: _Problem, features: Tensor | None, generators: Sequence[torch.Generator]
 ) -> tuple[Tensor, Tensor, Tensor]:
+    # Returns reward and entropy, [steps, P], and the final probability of a right token, [P].
     logits = problem.prior.clone()
     adam = _Adam(toy.rate, logits, features)
-    rewards, entropies = torch.empty(toy.steps), torch.empty(toy.steps)
+    rewards, entropies = torch.empty(2, toy.steps, len(logits))
     shift = (logits + problem.tokens.log()).logsumexp(-1, keepdim=True)
     kept = problem.tokens
     p_paying = torch.empty(0)
@@ -173,9 +194,9 @@ def _train(
         n, c = _moments(u, e, problem.tokens)
         shift = shift + n.log()
         p_paying = e.gather(-1, problem.paying) / n
-        rewards[step] = (p_paying * problem.pay).sum()
-        entropies[step] = (n.log() - c).sum()
-        weights = _weights(toy, problem, p_paying, generator)
+        rewards[step] = (p_paying * problem.pay).sum(-1)
+        entropies[step] = (n.log() - c).squeeze(-1)
+        weights = _weights(toy, problem, p_paying, generators)
         if method == "clamped" and step % toy.refresh == 0:
             kept = _kept(u, problem.tokens, toy)
         ascent = u.zero_() if method == "none" else _bonus(u, e, kept, problem.tokens).mul_(toy.coef)
@@ -210,14 +231,15 @@ def _kept(u: Tensor, count: Tensor, toy: Toy) -> Tensor:
     return torch.zeros_like(u).scatter_(-1, order, torch.minimum(room.clamp(min=0), ordered))
 
 
-def _weights(toy: Toy, problem: _Problem, p_paying: Tensor, generator: torch.Generator) -> Tensor:
+def _weights(toy: Toy, problem: _Problem, p_paying: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
     # d E[r]/dz = sum_a w_a (e_a - p) with w_a = p_a r_a, or its estimate (times drawn / samples) r_a. No baseline: a
     # draw that pays nothing moves nothing, so that only the paying tokens have to be drawn.
     if not toy.samples:
         return p_paying * problem.pay
     chances = p_paying * (problem.pay > 0)
-    rest = (1 - chances.sum(-1, keepdim=True)).clamp(min=0)
-    drawn = torch.multinomial(torch.cat([chances, rest], -1), toy.samples, replacement=True, generator=generator)
+    share = len(chances) // len(generators)  # rows of each generator's seed
+    u = torch.cat([torch.rand(share, toy.samples, generator=generator) for generator in generators])
+    drawn = torch.searchsorted(chances.cumsum(-1), u, right=True)  # one past the last where nothing pays
     counts = torch.zeros(len(drawn), chances.shape[-1] + 1).scatter_add_(-1, drawn, torch.ones(drawn.shape))
     return counts[:, :-1] * problem.pay / toy.samples
 

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from entrostat.lab._toy import METHODS, Curve, Method, Toy, run_toy
+from entrostat.lab._toy import METHODS, Curve, Method, Toy, run_toys
 
 OPTIMAL = (15, 10, 5, 1)
 ENTROPY_HELPS = {15: True, 10: True, 5: False, 1: False}
@@ -25,7 +25,7 @@ def toy_curves(toy: Toy, seeds: Iterable[int]) -> dict[Key, list[Curve]]:
     """Run every method with every number of right tokens, once per seed."""
     seeds = tuple(seeds)
     return {
-        (optimal, method): [run_toy(replace(toy, optimal=optimal), method, seed) for seed in seeds]
+        (optimal, method): run_toys(replace(toy, optimal=optimal), method, seeds)
         for optimal, method in itertools.product(OPTIMAL, METHODS)
     }
 
