@@ -7,9 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from entrostat.errors import sentence
+
+_SHAPES = {"num_tokens": torch.Size(()), "num_responses": torch.Size(())}
 
 
 def _alone(values: Tensor) -> Tensor:
@@ -52,6 +55,26 @@ class TokenBatch:
     """`[B]` total reward of each response, where the host gives it."""
     group_ids: Tensor | None = None
     """`[B]` number of the prompt group of each response, where the host gives it."""
+    weight: Tensor | None = None
+    """How much the recipe's terms count at each token; ones if None. A rollout edit may set it; no gradient."""
+    logit_scale: Tensor | None = None
+    """What the logits of each position are multiplied by; ones if None. A rollout edit may set it."""
+    mean_logit: Tensor | None = None
+    """Mean over the vocabulary of the logits before temperature, of fresh rollouts, where asked for; no gradient."""
+    target_logit: Tensor | None = None
+    """The sampled token's logit before temperature, likewise."""
+    coef: float = 0.0
+    """The controller's coefficient in force."""
+    kl_coef: float = 0.0
+    """What the host itself multiplies its divergence to the reference by."""
+    temperature: float = 1.0
+    """What the logits are divided by."""
+    vocab: int | None = None
+    """Number of tokens the policy chooses among, where known."""
+    num_tokens: Tensor | None = None
+    """Response tokens of the whole step, all micro-batches and ranks (a number); None where it is this batch alone."""
+    num_responses: Tensor | None = None
+    """Responses of the whole step, likewise."""
     step: int = 0
     """Optimizer steps done."""
     total_steps: int | None = None
@@ -65,9 +88,24 @@ class TokenBatch:
             value: Any = getattr(self, field.name)
             if not isinstance(value, Tensor):
                 continue
-            expected = shape[:1] if field.name in ("rewards", "group_ids") else shape
+            expected = _SHAPES.get(field.name, shape[:1] if field.name in ("rewards", "group_ids") else shape)
             if value.shape != expected:
                 raise ValueError(sentence(field.name, f"have the shape {tuple(expected)}", tuple(value.shape)))
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Return the mean of `values [B, T]` over the response tokens of all ranks, without gradient; 0 without any."""
+        counted = self.mask.bool()
+        total = torch.where(counted, values.detach(), 0).sum(dtype=torch.float64)
+        total, count = self.gather(torch.stack([total, counted.sum().double()])).view(-1, 2).sum(0)
+        return total / count.clamp(min=1)
+
+    def tokens_of_step(self) -> Tensor:
+        """Return how many response tokens the step has: what the host divides the terms by."""
+        return self.mask.sum() if self.num_tokens is None else self.num_tokens
+
+    def responses_of_step(self) -> Tensor:
+        """Return how many responses the step has, those without a token included."""
+        return torch.tensor(len(self.mask)) if self.num_responses is None else self.num_responses
 
     def replace(self, **changes: Any) -> TokenBatch:
         """Return a copy with some fields changed."""

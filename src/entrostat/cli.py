@@ -68,6 +68,7 @@ def run(
         return
     for entry in job.recipes:
         entry.build()
+        job.line(entry)
     if not resume:
         _check_model(job.model)
         directory.create(job)
@@ -157,7 +158,12 @@ def cite(
     """Print the BibTeX entries of the papers that some runs used."""
     from entrostat.runs import run_directories
 
-    used = {run.info()["recipe"] for directory in directories for run in run_directories(directory)}
+    used = {
+        name
+        for directory in directories
+        for run in run_directories(directory)
+        for name in run.info()["recipe"].split("+")
+    }
     entries = [recipe_list.describe(name)["bibtex"] for name in sorted(used)]
     print("\n\n".join(entry for entry in entries if entry))
 

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from entrostat.embedded import SETTINGS
 from entrostat.errors import require, require_count, require_finite, sentence, unknown_name
 from entrostat.recipes import Recipe, build, names
 
@@ -40,21 +41,37 @@ class RecipeJob:
         name: a registered recipe.
         label: how it is called in this job and on disk; its name if empty. Two lines may share a name, not a label.
         parameters: passed to the recipe.
+        plus: recipes combined with it, each a table of `name` and, if need be, `parameters`.
+        train: fields of `[train]` that differ for this line.
     """
 
     name: str
     label: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    plus: tuple[Mapping[str, Any], ...] = ()
+    train: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "label", self.label or self.name)
+        object.__setattr__(self, "plus", tuple(self.plus))
+        for part in self.plus:
+            if not isinstance(part, Mapping) or "name" not in part or part.keys() - {"name", "parameters"}:  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ValueError(sentence("plus", "hold tables of `name` and `parameters`", part))
+        object.__setattr__(self, "label", self.label or self.recipe)
         bad = not self.label.strip(".") or bool(RESERVED & set(self.label)) or not self.label.isprintable()
         require(not bad, "label", "be a plain word that can name a directory", self.label)
+
+    @property
+    def recipe(self) -> str:
+        """Name of the recipe, or of the combination."""
+        return "+".join([self.name, *(part["name"] for part in self.plus)])
 
     def build(self) -> Recipe:
         """Return the recipe; raises for an unknown name or a parameter it refuses."""
         try:
-            return build(self.name, dict(self.parameters))
+            recipe = build(self.name, dict(self.parameters))
+            for part in self.plus:
+                recipe = recipe.plus(build(part["name"], dict(part.get("parameters", {}))))
+            return recipe
         except (ValueError, TypeError) as error:
             raise type(error)(f"recipe {self.label!r}: {error}") from None
 
@@ -74,6 +91,7 @@ class TrainJob:
         clip_low: how far a ratio may fall below 1.
         clip_high: how far it may rise above 1.
         loss_type: TRL's name for the normalisation of the policy loss.
+        beta: coefficient of TRL's divergence to the reference model; 0 keeps no reference model.
         save_every: optimizer steps between checkpoints; rounded up to whole rollout batches.
     """
 
@@ -87,6 +105,7 @@ class TrainJob:
     clip_low: float = 0.2
     clip_high: float = 0.2
     loss_type: str = "dapo"
+    beta: float = 0.0
     save_every: int = 60
 
     def __post_init__(self) -> None:
@@ -99,6 +118,7 @@ class TrainJob:
         )
         for name in ("learning_rate", "temperature"):
             require(require_finite(name, getattr(self, name)) > 0, name, "be positive", getattr(self, name))
+        require(require_finite("beta", self.beta) >= 0, "beta", "be at least 0", self.beta)
         for name in ("clip_low", "clip_high", "adam_beta2"):
             require(0 <= require_finite(name, getattr(self, name)) < 1, name, "lie in [0, 1)", getattr(self, name))
 
@@ -179,19 +199,45 @@ class Job:
         require(not twice, "recipes", "have different labels", twice, "Give one of them a `label`.")
 
     def with_recipes(self, chosen: list[str]) -> Job:
-        """Return the job reduced to some of its lines; a registered recipe it lacks is added with its defaults.
+        """Return the job reduced to some of its lines; a registered recipe it lacks is added.
+
+        `a+b` combines the two. On the embedded model a recipe is added with settings that suit that model.
 
         Example:
             >>> [recipe.label for recipe in Job().with_recipes(["aent", "none"]).recipes]
             ['aent', 'none']
         """
         here = {recipe.label: recipe for recipe in self.recipes}
-        picked: list[RecipeJob] = []
-        for name in chosen:
-            if name not in here and name not in names():
+        return dataclasses.replace(self, recipes=tuple(here.get(name) or self._line(name, here) for name in chosen))
+
+    def _line(self, text: str, here: Mapping[str, RecipeJob]) -> RecipeJob:
+        """Return the line for a name, or for several joined by `+`."""
+        first, *rest = text.split("+")
+        for name in (first, *rest):
+            if name not in names() and not (name == first and name in here):
                 raise unknown_name("recipe", name, {*names(), *here})
-            picked.append(here.get(name) or RecipeJob(name=name))
-        return dataclasses.replace(self, recipes=tuple(picked))
+        line = here.get(first) or self._registered(first)
+        if not rest:
+            return line
+        others = [self._registered(name) for name in rest]
+        plus = [{"name": other.name, "parameters": dict(other.parameters)} for other in others]
+        train = {name: value for one in (line, *others) for name, value in one.train.items()}
+        return dataclasses.replace(line, label=text, plus=(*line.plus, *plus), train=train)
+
+    def _registered(self, name: str) -> RecipeJob:
+        """Return a recipe's line with what suits the embedded model; another model's user has to choose."""
+        return RecipeJob(name=name, **({} if self.model else SETTINGS.get(name, {})))
+
+    def line(self, recipe: RecipeJob) -> Job:
+        """Return the job as one of its lines trains.
+
+        Example:
+            >>> Job().line(RecipeJob(name="none", train={"beta": 0.01})).train.beta
+            0.01
+        """
+        return dataclasses.replace(
+            self, train=_section(TrainJob, {**dataclasses.asdict(self.train), **recipe.train}, "train")
+        )
 
 
 def load(path: Path) -> Job:

@@ -14,7 +14,7 @@ from entrostat.controllers import Controller, resolved_band, state_from_dict, st
 from entrostat.errors import require_count, require_fields, unknown_name
 from entrostat.tally import Tally
 
-Window = Literal["step", "rollout"]
+Window = Literal["step", "rollout", "fresh"]
 Reduce: TypeAlias = Callable[[Tensor], Tensor]
 
 SCHEMA = 1
@@ -28,11 +28,13 @@ class Regulator:
 
     The host calls `observe` per micro-batch, `close_step` per optimizer step and `close_rollout` per rollout batch,
     always all three. `window` says which of the two closing calls counts; the other does nothing. Between two
-    closings that count, `coefficient` is one number. A window without any token leaves the controller alone.
+    closings that count, `coefficient` is one number. A window without any token leaves the controller alone. With the
+    third window, `"fresh"`, only `observe_fresh` counts: the host calls it once per rollout batch, before any update.
 
     Args:
         controller: the control law.
-        window: `"step"` updates once per optimizer step, `"rollout"` once per rollout batch.
+        window: `"step"` updates after each optimizer step, `"rollout"` after each rollout batch, `"fresh"` on the
+            rollouts themselves, before the first update on them: a law that must not lag.
 
     Raises:
         ValueError: an unknown window.
@@ -100,8 +102,21 @@ class Regulator:
         Raises:
             ValueError: the shapes differ.
         """
-        if not self._evaluating:
+        if not self._evaluating and self._window != "fresh":
             self._open = self._open + Tally.of(entropy, mask)
+
+    def observe_fresh(self, entropy: Tensor, mask: Tensor, reduce: Reduce | None = None) -> float | None:
+        """Take a whole batch of fresh rollouts as one window; if such are the windows, update the controller once.
+
+        Args:
+            entropy: as in `observe`, of all rollouts of this rank.
+            mask: likewise.
+            reduce: as in `close_step`.
+        """
+        if self._window != "fresh" or self._evaluating:
+            return None
+        self._open = Tally.of(entropy, mask)
+        return self._close("fresh", reduce)
 
     def close_step(self, reduce: Reduce | None = None) -> float | None:
         """End an optimizer step; if steps are the window, update the controller once.
@@ -111,7 +126,7 @@ class Regulator:
                 called on every rank, also on those without a token. A rank that never observed one holds it on the CPU.
 
         Returns:
-            Mean entropy of the closed window; `None` if it had no token, or if rollouts are the window.
+            Mean entropy of the closed window; `None` if it had no token, or if steps are not the window.
         """
         return self._close("step", reduce)
 

@@ -128,6 +128,13 @@ def test_a_row_without_any_token_is_silent(keep: dict[str, float]) -> None:
     assert gradient(token_stats(leaf, targets, **keep), leaf).isfinite().all()  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.parametrize("keep", SUPPORTS, ids=str)
+@pytest.mark.parametrize("shift", [-1000.0, 1000.0])
+def test_logits_far_from_zero(shift: float, keep: dict[str, float]) -> None:
+    logits, targets = make(3, 1271)
+    agree((logits * 64).round() / 64 + shift, targets, gradients=False, **keep)
+
+
 def test_a_banned_target_has_log_prob_minus_infinity_and_no_gradient_through_it() -> None:
     leaf = torch.tensor([[1.0, -torch.inf, 0.0]]).requires_grad_()
     stats = token_stats(leaf, torch.tensor([1]))

@@ -15,7 +15,6 @@ from ..batches import batch
 
 TERMS = [
     terms.EntropyBonus(),
-    terms.EntropyBonus(weight=lambda tokens: torch.arange(1.0, tokens.mask.shape[0] + 1)),
 ]
 
 
@@ -63,16 +62,11 @@ def test_masked_positions_have_no_influence(term: Any) -> None:
     torch.testing.assert_close(gradients[0], gradients[1])
 
 
-def test_a_weight_scales_each_response() -> None:
+def test_the_batch_s_weight_scales_each_token() -> None:
     whole = batch()
-    plain, weighted = (term(whole, 0.3) for term in TERMS)
-    torch.testing.assert_close(weighted, plain * torch.arange(1.0, 5.0)[:, None])
-
-
-def test_a_weight_of_the_wrong_shape() -> None:
-    term = terms.EntropyBonus(weight=lambda tokens: torch.ones(2))
-    with pytest.raises(ValueError, match=r"`weight` must give one value per response, \(4,\)"):
-        term(batch(), 0.1)
+    weight = torch.arange(24.0).reshape(4, 6)
+    plain, weighted = (terms.EntropyBonus()(each, 0.3) for each in (whole, whole.replace(weight=weight)))
+    torch.testing.assert_close(weighted, plain * weight)
 
 
 def test_a_coefficient_of_zero_builds_no_graph() -> None:

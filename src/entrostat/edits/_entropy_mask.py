@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -44,6 +45,7 @@ class EntropyMask:
 
     keep: float
     rescale: bool = True
+    sets: ClassVar[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
         require(0 < require_finite("keep", self.keep) <= 1, "keep", "lie in (0, 1]", self.keep)

@@ -163,7 +163,9 @@ def forward_kernel(
                     tied = tl.sum(tl.where(bins == chosen, counts, 0), 0)
                     places = count_below + tl.sum(tl.where(bins == chosen, up_to, 0), 0) - rank
                     weight = tl.where(bins > chosen, counts, tl.where(bins == chosen, places.to(tl.int32), 0))
-                    values = _exact_logits(_decode(low_code + bins.to(tl.uint32), SHIFT), scale) - peak
+                    # Codes that no logit has may not be numbers at all.
+                    values = tl.where(weight > 0, _decode(low_code + bins.to(tl.uint32), SHIFT), 0.0)
+                    values = _exact_logits(values, scale) - peak
                     values = tl.where((weight > 0) & (values > -200), values, -200)
                     mass = weight.to(tl.float32) * tl.exp(values)
                     total_kept = tl.sum(total_above, 0) + tl.sum(mass, 0)

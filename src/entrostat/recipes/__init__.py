@@ -10,12 +10,21 @@ from entrostat.errors import unknown_name
 from entrostat.recipes import _describe
 from entrostat.recipes._aent import aent as aent
 from entrostat.recipes._base import HOST_OFFERS as HOST_OFFERS
+from entrostat.recipes._base import InertRecipeWarning as InertRecipeWarning
 from entrostat.recipes._base import Paper as Paper
 from entrostat.recipes._base import Recipe as Recipe
+from entrostat.recipes._base import combine as combine
+from entrostat.recipes._clip_higher import clip_higher as clip_higher
 from entrostat.recipes._entropy_bonus import entropy_bonus as entropy_bonus
 from entrostat.recipes._none import none as none
+from entrostat.recipes._redraw import Redraw as Redraw
 
-RECIPES: dict[str, Callable[..., Recipe]] = {"aent": aent, "entropy_bonus": entropy_bonus, "none": none}
+RECIPES: dict[str, Callable[..., Recipe]] = {
+    "aent": aent,
+    "clip_higher": clip_higher,
+    "entropy_bonus": entropy_bonus,
+    "none": none,
+}
 """Every recipe by name; in Python, call the function."""
 
 
@@ -82,10 +91,14 @@ def describe(name: str) -> dict[str, Any]:
 __all__ = [
     "HOST_OFFERS",
     "RECIPES",
+    "InertRecipeWarning",
     "Paper",
     "Recipe",
+    "Redraw",
     "aent",
     "build",
+    "clip_higher",
+    "combine",
     "describe",
     "entropy_bonus",
     "get",

@@ -9,6 +9,7 @@ from entrostat.measures import Clamped, Measure, Nucleus, TopK
 from entrostat.recipes._base import Paper, Recipe
 from entrostat.terms import EntropyBonus
 
+ACTS_ON = "loss term"
 PAPER = Paper(
     title="On Entropy Control in LLM-RL Algorithms",
     authors="Han Shen",

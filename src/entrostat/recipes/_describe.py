@@ -10,12 +10,14 @@ from entrostat.recipes._base import Paper, Recipe
 
 
 def describe(name: str, factory: Callable[..., Recipe]) -> dict[str, Any]:
-    """Return a recipe's name, summary, paper, parameters with defaults (None: there is no default) and BibTeX."""
-    paper: Paper | None = getattr(inspect.getmodule(factory), "PAPER", None)
+    """Return a recipe's name, summary, what it acts on, paper, BibTeX, and parameters (default None: there is none)."""
+    module = inspect.getmodule(factory)
+    paper: Paper | None = getattr(module, "PAPER", None)
     text = inspect.getdoc(factory) or ""
     return {
         "name": name,
         "summary": text.splitlines()[0],
+        "acts_on": getattr(module, "ACTS_ON", ""),
         "paper": "" if paper is None else f"{paper.authors} ({paper.year}). {paper.title}. {paper.url}",
         "parameters": {
             key: {

@@ -9,6 +9,7 @@ from entrostat.measures import Measure, Shannon
 from entrostat.recipes._base import Paper, Recipe
 from entrostat.terms import EntropyBonus
 
+ACTS_ON = "loss term"
 PAPER = Paper(
     title="Function Optimization Using Connectionist Reinforcement Learning Algorithms",
     authors="Ronald J. Williams and Jing Peng",

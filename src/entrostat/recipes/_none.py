@@ -6,6 +6,8 @@ from entrostat.controllers import Constant
 from entrostat.measures import Shannon
 from entrostat.recipes._base import Recipe
 
+ACTS_ON = "nothing"
+
 
 def none() -> Recipe:
     """The host's own objective, untouched. The baseline every comparison needs.

@@ -137,7 +137,7 @@ class JobDirectory:
         run.path.mkdir(parents=True, exist_ok=True)
         run.update(
             label=recipe.label,
-            recipe=recipe.name,
+            recipe=recipe.recipe,
             parameters=dict(recipe.parameters),
             seed=seed,
             steps=job.steps,

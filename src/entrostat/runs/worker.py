@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         job = directory.load()
         recipe = next(recipe for recipe in job.recipes if recipe.label == options.label)
+        job = job.line(recipe)
         run = directory.run(recipe, options.seed)
         with run.locked():
             _run(job, recipe, options.seed, run)
@@ -132,7 +133,7 @@ def _trainer(
         epsilon=train.clip_low,
         epsilon_high=train.clip_high,
         loss_type=train.loss_type,
-        beta=0.0,
+        beta=train.beta,
         max_steps=job.steps,
         seed=seed,
         # The order is ours: the same prefix whatever the number of steps, and one epoch, so that a resume finds it.

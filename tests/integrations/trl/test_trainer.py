@@ -68,6 +68,8 @@ def test_recipe_none_trains_as_trl_does(make_trainer: Make, loss_type: str) -> N
 class Everything:
     """An edit of all four fields at once, each different per token."""
 
+    sets = frozenset({"advantages"})
+
     def __call__(self, batch: TokenBatch) -> TokenBatch:
         position = torch.arange(batch.mask.shape[1]) / 10
         return batch.replace(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -11,8 +10,14 @@ from torch import Tensor
 from entrostat.batch import TokenBatch
 from entrostat.edits import EDITABLE
 
-GROUP_IDS, REWARDS = "entrostat_group_ids", "entrostat_rewards"
-"""Keys under which the trainer adds what TRL computes but does not pass on; no dataset has columns of these names."""
+CARRIED = {
+    "group_ids": "entrostat_group_ids",
+    "rewards": "entrostat_rewards",
+    "old_entropy": "entrostat_old_entropy",
+    "weight": "entrostat_weight",
+    "logit_scale": "entrostat_logit_scale",
+}
+"""Field of the batch -> key under which it travels from the rollout to every update on it, beside TRL's own."""
 
 
 class Measured(NamedTuple):
@@ -23,6 +28,11 @@ class Measured(NamedTuple):
     clamped_entropy: Tensor
     kept_mass: Tensor
     watched_mass: Tensor
+
+    @classmethod
+    def nothing(cls, like: Tensor) -> Measured:
+        """Return what was not measured: NaN, so that whoever reads it by mistake finds out."""
+        return cls(*[torch.full_like(like, torch.nan, dtype=torch.float32)] * len(cls._fields))
 
 
 def response_mask(inputs: dict[str, Any]) -> Tensor:
@@ -37,11 +47,12 @@ def to_token_batch(
     *,
     clip_low: float,
     clip_high: float,
-    step: int,
-    total_steps: int | None,
-    gather: Callable[[Tensor], Tensor],
+    **facts: Any,
 ) -> TokenBatch:
-    """Return the batch an edit or a term sees. TRL's `[B]` advantages are spread over the tokens."""
+    """Return the batch an edit or a term sees. TRL's `[B]` advantages are spread over the tokens.
+
+    `facts` are further fields of `TokenBatch`, which the trainer knows.
+    """
     logprobs = measured.logprobs
     advantages = inputs["advantages"]
     advantages = advantages.unsqueeze(1).expand_as(logprobs) if advantages.dim() == 1 else advantages
@@ -57,15 +68,12 @@ def to_token_batch(
         kept_mass=measured.kept_mass,
         clip_low=torch.full_like(logprobs, clip_low, requires_grad=False),
         clip_high=torch.full_like(logprobs, clip_high, requires_grad=False),
-        rewards=inputs.get(REWARDS),
-        group_ids=inputs.get(GROUP_IDS),
-        step=step,
-        total_steps=total_steps,
-        gather=gather,
+        **{name: inputs.get(key) for name, key in CARRIED.items()},
+        **facts,
     )
 
 
-def edited_fields(before: TokenBatch, after: TokenBatch) -> dict[str, Tensor]:
+def edited_fields(before: TokenBatch, after: TokenBatch, names: tuple[str, ...] = EDITABLE) -> dict[str, Tensor]:
     """Return the fields that the edits changed, without gradient."""
-    changed = {name: getattr(after, name) for name in EDITABLE if getattr(after, name) is not getattr(before, name)}
+    changed = {name: getattr(after, name) for name in names if getattr(after, name) is not getattr(before, name)}
     return {name: value.detach() for name, value in changed.items()}

@@ -11,8 +11,10 @@ marks the `outputs` it asks for; every other model in the process gets TRL's ker
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from entrostat.ops._linear_token_stats import Head, head_stats
@@ -26,18 +28,23 @@ SLOTS = {"clamped_entropy": "log_sum_sq_probs", "kept_mass": "mean_logits", "wat
 class HeadOutputs(tuple[str, ...]):
     """The `outputs` of a head of ours: TRL passes it through to the kernel, which reads the settings off it.
 
-    `measuring` is switched by the trainer: passes that want log-probs only (old and reference policies) skip the rest.
+    Switched by the trainer: `measuring`, since passes that want log-probs only (old and reference policies) skip the
+    rest; `logit_stats`, to have the mean and the sampled token's logit in place of kept and watched mass; `scale`, the
+    factor on the logits of each position and which positions those are, both `[B, L]`.
     """
 
     support: Support | None
     watched: Tensor | None
     measuring: bool
+    logit_stats: bool
+    scale: tuple[Tensor, Tensor] | None
 
     @classmethod
     def make(cls, support: Support | None, watched: Tensor | None) -> HeadOutputs:
         """Return the request for all fields, not measuring yet."""
         outputs = cls(("log_probs", "entropy"))
         outputs.support, outputs.watched, outputs.measuring = support, watched, False
+        outputs.logit_stats, outputs.scale = False, None
         return outputs
 
 
@@ -74,10 +81,46 @@ class _Dispatch:
         watched = outputs.watched if outputs.measuring else None
         if watched is not None and watched.device != hidden.device:
             watched = outputs.watched = watched.to(hidden.device)
+        if outputs.scale is not None:
+            return _scaled(hidden, weight, bias, targets, head, watched, outputs)
         logprobs, entropy, clamped, mass, seen = head_stats(hidden, weight, bias, targets, head, watched)
         if not outputs.measuring:
             return logprobs, entropy, None, None, None
+        if outputs.logit_stats:
+            mass, seen = _logit_stats(hidden, weight, bias, targets, logit_scale)
         return logprobs, entropy, clamped, mass, seen
+
+
+def _scaled(
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, head: Head, watched: Tensor | None,
+    outputs: HeadOutputs,
+) -> tuple[Any, ...]:  # fmt: skip
+    """Return log-probs under scaled logits; beside them, without gradient, the statistics of the unscaled policy."""
+    assert outputs.scale is not None
+    factors, scored = outputs.scale
+    # TRL hands over every position, or on some devices the scored ones only.
+    factors = factors.reshape(-1) if len(hidden) == factors.numel() else factors[scored]
+    # Logits are linear in the hidden state: heads with a bias or a softcap were refused at construction.
+    scaled = hidden * factors.to(hidden.device, hidden.dtype).unsqueeze(-1)
+    logprobs = head_stats(scaled, weight, bias, targets, dataclasses.replace(head, support=None))[0]
+    if not outputs.measuring:
+        return logprobs, None, None, None, None
+    with torch.no_grad():
+        _, entropy, clamped, mass, seen = head_stats(hidden, weight, bias, targets, head, watched)
+    return logprobs, entropy, clamped, mass, seen
+
+
+def _logit_stats(
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, logit_scale: float
+) -> tuple[Tensor, Tensor]:
+    """Return the mean over the vocabulary and the target's own logit of each row, without gradient or temperature."""
+    chosen = targets.clamp(min=0)
+    with torch.no_grad():
+        mean = hidden.float() @ weight.mean(0, dtype=torch.float32)
+        target = (hidden.float() * weight[chosen].float()).sum(-1)
+        if bias is not None:
+            mean, target = mean + bias.float().mean(), target + bias[chosen].float()
+        return mean * logit_scale, target * logit_scale
 
 
 def install_head(model: Any, *, temperature: float, fp32: bool, outputs: HeadOutputs) -> None:

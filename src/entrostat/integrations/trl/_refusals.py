@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
-from entrostat.errors import sentence
-from entrostat.recipes import Recipe
+from entrostat.errors import require, sentence
+from entrostat.recipes import HOST_OFFERS, InertRecipeWarning, Recipe
 
 
 def refuse_conflicts(args: Any, recipe: Recipe) -> None:
@@ -49,10 +50,58 @@ def refuse_conflicts(args: Any, recipe: Recipe) -> None:
 
 
 def _refuse_missing(args: Any, recipe: Recipe) -> None:
-    offers = {"old_logprobs", "rewards", "group_ids", "total_steps"} | ({"ref_logprobs"} if args.beta else set[str]())
+    offers = HOST_OFFERS.keys() - ({"ref_logprobs"} if not args.beta else set[str]())
     if missing := sorted(recipe.needs - offers):
         remedy = " Set `beta` above 0 to keep a reference model." if "ref_logprobs" in missing else ""
         raise ValueError(f"recipe {recipe.name!r} needs {', '.join(missing)}, which TRL does not give here.{remedy}")
+    if recipe.redraw is not None:
+        _refuse_redraw(args, recipe)
+
+
+def warn_if_inert(args: Any, recipe: Recipe) -> None:
+    """Warn if the recipe acts through a ratio that this job leaves at 1."""
+    updates = args.steps_per_generation * args.num_iterations / args.gradient_accumulation_steps
+    if recipe.ratio_only and updates <= 1:
+        warnings.warn(
+            f"recipe {recipe.name!r} does nothing here: it acts where the ratio to the rollout policy leaves 1, and "
+            "this job makes one update per rollout batch. Raise `num_iterations`, or `steps_per_generation` above "
+            "`gradient_accumulation_steps`.",
+            InertRecipeWarning,
+            stacklevel=3,
+        )
+
+
+def _refuse_redraw(args: Any, recipe: Recipe) -> None:
+    if args.use_vllm:
+        raise ValueError(
+            f"recipe {recipe.name!r} draws at a second temperature, which is not supported with `use_vllm=True`. "
+            "Generate with transformers, or choose another recipe."
+        )
+    local = args.per_device_train_batch_size * args.steps_per_generation
+    require(
+        local % args.num_generations == 0,
+        "per_device_train_batch_size",
+        f"make whole groups of {args.num_generations} on every process with recipe {recipe.name!r}",
+        args.per_device_train_batch_size,
+    )
+
+
+def refuse_head(recipe: Recipe, model: Any) -> None:
+    """Raise if the recipe scales logits, or reads them, in a head where that is no linear matter."""
+    asked = recipe.needs & {"logit_scale", "logit_stats"}
+    if not asked:
+        return
+    softcap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    if softcap is not None or ("logit_scale" in asked and model.get_output_embeddings().bias is not None):
+        raise ValueError(
+            f"recipe {recipe.name!r} works on the logits of a head without softcap and bias; this model's head has "
+            f"{'a softcap' if softcap is not None else 'a bias'}. Choose another recipe for it."
+        )
+    if "logit_scale" in asked and recipe.terms:
+        raise ValueError(
+            f"recipe {recipe.name!r} adds a term to edited logits, whose entropy carries no gradient. "
+            "Drop the part with the term."
+        )
 
 
 def refuse_unfused(recipe: Recipe, vocab: int) -> float:

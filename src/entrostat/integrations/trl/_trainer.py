@@ -1,5 +1,8 @@
 """`GRPOTrainer` with a recipe: TRL's loss is called, never copied.
 
+Once per rollout batch, after TRL has generated and scored: measure the fresh rollouts if the recipe asks for it, let it
+draw again or edit, and put what it edited beside TRL's own tensors.
+
 In one micro-batch, `compute_loss` hands TRL's loss a shallow copy of its inputs. TRL first asks the hook
 `_get_per_token_logps_and_entropies`; ours measures, lets the recipe edit that copy, and computes the recipe's terms.
 TRL then reads the edited copy. What comes back is TRL's loss, to which the terms' mean over the step's tokens is added.
@@ -7,6 +10,7 @@ TRL then reads the edited copy. What comes back is TRL's loss, to which the term
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,25 +19,39 @@ import torch
 from torch import Tensor
 from transformers import TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from entrostat.batch import TokenBatch
 from entrostat.controllers import needs_total
+from entrostat.edits import ROLLOUT_EDITABLE
 from entrostat.errors import sentence
 from entrostat.integrations.trl._batch import (
-    GROUP_IDS,
-    REWARDS,
+    CARRIED,
     Measured,
     edited_fields,
+    response_mask,
     to_token_batch,
 )
-from entrostat.integrations.trl._head import SLOTS, HeadOutputs, install_head
-from entrostat.integrations.trl._refusals import refuse_conflicts, refuse_unfused
+from entrostat.integrations.trl._head import HeadOutputs, install_head
+from entrostat.integrations.trl._recorder import Recorder
+from entrostat.integrations.trl._redraw import draw_again
+from entrostat.integrations.trl._refusals import refuse_conflicts, refuse_head, refuse_unfused, warn_if_inert
 from entrostat.integrations.trl._state import read_state, write_state
 from entrostat.integrations.trl._window import Window, step_tokens
 from entrostat.losses import token_mean
 from entrostat.recipes import Recipe
 from entrostat.regulator import Regulator
+
+_MODEL_INPUTS = [
+    name
+    for name in inspect.signature(
+        GRPOTrainer._get_per_token_logps_and_entropies  # pyright: ignore[reportPrivateUsage]
+    ).parameters
+    if name not in ("self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size")
+    and not name.startswith("compute_")
+]
+"""What TRL hands its model besides text: pictures and the like."""
 
 
 class EntropyGRPOTrainer(GRPOTrainer):
@@ -72,6 +90,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
     accelerator: Any
     epsilon_low: Any
     epsilon_high: Any
+    beta: Any
     num_generations: Any
     num_generations_eval: Any
     _buffered_inputs: Any
@@ -82,17 +101,20 @@ class EntropyGRPOTrainer(GRPOTrainer):
         refuse_conflicts(kwargs.get("args", args[2] if len(args) > 2 else None), recipe)
         super().__init__(*args, **kwargs)
         refuse_conflicts(self.args, recipe)
+        warn_if_inert(self.args, recipe)
         self.recipe = recipe
         self.regulator = Regulator(recipe.controller, window=recipe.window)
         base = self.accelerator.unwrap_model(self.model)
         base = base.get_base_model() if hasattr(base, "peft_config") else base
-        vocab = base.get_output_embeddings().weight.shape[0]
+        vocab = self._vocab = base.get_output_embeddings().weight.shape[0]
         self._scale = refuse_unfused(recipe, vocab)
+        refuse_head(recipe, base)
         self._head = HeadOutputs.make(recipe.measure.support, _indicator(watched_token_ids, vocab))
         install_head(base, temperature=self.temperature, fp32=self.args.cast_lm_head_to_fp32, outputs=self._head)
         self._window = Window()
         self._inputs: dict[str, Any] | None = None
         self._term: Tensor | None = None
+        self._old_passes: list[tuple[Tensor, Measured]] | None = None
         self._pending_state: dict[str, Any] | None = None
         self.add_callback(_Begin(self))
 
@@ -119,40 +141,38 @@ class EntropyGRPOTrainer(GRPOTrainer):
         self, model: Any, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """TRL's hook: measure, and when it is TRL's loss that asks, edit its inputs and compute the terms."""
-        if self._inputs is None:
-            return super()._get_per_token_logps_and_entropies(
-                model, input_ids, attention_mask, logits_to_keep, *args, **kwargs
-            )
-        recorder = _Recorder(model, logits_to_keep)
+        call = (input_ids, attention_mask, logits_to_keep, *args)
+        if self._inputs is not None:
+            answer, measured = self._measure(model, self._inputs.get(CARRIED["logit_scale"]), *call, **kwargs)
+            self._control(self._inputs, measured)
+            return answer
+        if self._old_passes is not None and model is self.model:
+            answer, measured = self._measure(model, None, *call, **kwargs)
+            self._old_passes.append((answer[0], measured))
+            return answer
+        return super()._get_per_token_logps_and_entropies(model, *call, **kwargs)
+
+    def _measure(self, model: Any, scale: Tensor | None, *call: Any, **kwargs: Any) -> tuple[Any, Measured]:
+        """Call TRL's own hook with the statistics switched on; return its answer and them."""
+        recorder = Recorder(model, self._head, call[2], scale)
         self._head.measuring = True
         try:
-            answer = super()._get_per_token_logps_and_entropies(
-                recorder, input_ids, attention_mask, logits_to_keep, *args, **kwargs
-            )
+            answer = super()._get_per_token_logps_and_entropies(recorder, *call, **kwargs)
         finally:
             self._head.measuring = False
-        self._control(self._inputs, recorder.measured())
-        return answer
+        measured = recorder.measured()
+        return answer, measured._replace(clamped_entropy=measured.clamped_entropy * self._scale)
 
     def _control(self, inputs: dict[str, Any], measured: Measured) -> None:
         """Edit TRL's inputs, compute the terms, and add the micro-batch to the open window."""
-        measured = measured._replace(clamped_entropy=measured.clamped_entropy * self._scale)
-        batch = to_token_batch(
-            inputs,
-            measured,
-            clip_low=self.epsilon_low,
-            clip_high=self.epsilon_high,
-            step=self.state.global_step,
-            total_steps=self.state.max_steps or None,
-            gather=self._gather,
-        )
+        batch = self._token_batch(inputs, measured, **self._step_size(inputs))
         edited = batch
         for edit in self.recipe.edits:
             edited = edit(edited)
         self._put_back(inputs, edited_fields(batch, edited))
         bonus = self._add_terms(edited)
         if self.model.training:
-            self.regulator.observe(batch.clamped_entropy, batch.mask)
+            self.regulator.observe(*self._signal(batch))
             self._window.add(batch, measured.watched_mass, bonus)
             batches_per_rollout = self.args.steps_per_generation * self.num_iterations
             self._window.rollout_ended |= (self._step + 1) % batches_per_rollout == 0
@@ -160,6 +180,26 @@ class EntropyGRPOTrainer(GRPOTrainer):
             window = Window()
             window.add(batch, measured.watched_mass, bonus)
             self._log_window(window)
+
+    def _token_batch(self, inputs: dict[str, Any], measured: Measured, **facts: Any) -> TokenBatch:
+        return to_token_batch(
+            inputs,
+            measured,
+            clip_low=self.epsilon_low,
+            clip_high=self.epsilon_high,
+            coef=self._coefficient(),
+            kl_coef=self.beta,
+            temperature=self.temperature,
+            vocab=self._vocab,
+            step=self.state.global_step,
+            total_steps=self.state.max_steps or None,
+            gather=self._gather,
+            **facts,
+        )
+
+    def _signal(self, batch: TokenBatch) -> tuple[Tensor, Tensor]:
+        """Return what the controller is fed, and where it counts."""
+        return (batch.clamped_entropy, batch.mask) if self.recipe.signal is None else self.recipe.signal(batch)
 
     def _put_back(self, inputs: dict[str, Any], fields: dict[str, Tensor]) -> None:
         """Put edited fields where TRL's loss will read them."""
@@ -174,11 +214,19 @@ class EntropyGRPOTrainer(GRPOTrainer):
         """Compute the terms' share of the loss, keep it for `compute_loss`, and return it."""
         if not self.recipe.terms:
             return batch.logprobs.new_zeros(())
-        coef = self._coefficient()
-        per_token = torch.stack([term(batch, coef) for term in self.recipe.terms]).sum(0)
+        per_token = torch.stack([term(batch, batch.coef) for term in self.recipe.terms]).sum(0)
         # Gradients are averaged over ranks, so each rank's share of the global mean counts `ranks` times.
-        self._term = token_mean(per_token, batch.mask, num_tokens=self._tokens(batch.mask) / self._ranks)
+        self._term = token_mean(per_token, batch.mask, num_tokens=batch.tokens_of_step() / self._ranks)
         return self._term
+
+    def _step_size(self, inputs: dict[str, Any]) -> dict[str, Tensor]:
+        """Return how many tokens and responses the step has; only terms are divided by them."""
+        if not self.recipe.terms:
+            return {}
+        mask = response_mask(inputs)
+        batches = self.current_gradient_accumulation_steps if self.model.training else 1
+        responses = torch.tensor(len(mask) * batches * self._ranks, device=mask.device)
+        return {"num_tokens": self._tokens(mask), "num_responses": responses}
 
     def _coefficient(self) -> float:
         # An evaluation before training starts finds a schedule that does not know the run's length yet.
@@ -241,7 +289,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
     def begin(self, max_steps: int) -> None:
         """Called when training begins: bind the run's length and restore the controller of a resumed run."""
         windows = max_steps
-        if self.recipe.window == "rollout":
+        if self.recipe.window != "step":
             per_rollout = self.args.steps_per_generation * self.num_iterations
             windows = -(-max_steps * self.args.gradient_accumulation_steps // per_rollout)
         self.regulator.bind_total(windows)
@@ -261,41 +309,74 @@ class EntropyGRPOTrainer(GRPOTrainer):
         if checkpoint is not None:
             self._pending_state = read_state(Path(checkpoint))["regulator"]
 
-    # --- what TRL computes but does not pass on --------------------------------------------------------------------
+    # --- one rollout batch -----------------------------------------------------------------------------------------
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        needs = self.recipe.needs
+        self._old_passes = [] if "old_entropy" in needs else None
+        self._head.logit_stats = "logit_stats" in needs
+        try:
+            output = self._draw(inputs)
+            if self.recipe.redraw is not None and self.model.training:
+                output = draw_again(self, self.recipe.redraw, inputs, output, self._draw)
+            if self._old_passes is not None or self.recipe.rollout_edits:
+                self._edit_rollout(output)
+        finally:
+            self._old_passes = None
+            self._head.logit_stats = False
+        return output
+
+    def _draw(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        """TRL's generation and scoring, with what TRL computes but does not pass on."""
+        output = super()._generate_and_score_completions(inputs)
+        rewards = (self._rewards_per_func * self.reward_weights.to(self._rewards_per_func.device)).nansum(dim=1)
+        here = slice(self.accelerator.process_index * len(inputs), (self.accelerator.process_index + 1) * len(inputs))
+        generations = self.num_generations if self.model.training else self.num_generations_eval
+        output[CARRIED["rewards"]] = rewards[here]
+        output[CARRIED["group_ids"]] = (torch.arange(len(rewards), device=rewards.device) // generations)[here]
+        return output
 
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
         self._rewards_per_func: Tensor = super()._calculate_rewards(*args, **kwargs)
         return self._rewards_per_func
 
-    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        output = super()._generate_and_score_completions(inputs)
-        rewards = (self._rewards_per_func * self.reward_weights.to(self._rewards_per_func.device)).nansum(dim=1)
-        here = slice(self.accelerator.process_index * len(inputs), (self.accelerator.process_index + 1) * len(inputs))
-        generations = self.num_generations if self.model.training else self.num_generations_eval
-        output[REWARDS] = rewards[here]
-        output[GROUP_IDS] = (torch.arange(len(rewards), device=rewards.device) // generations)[here]
-        return output
+    def _edit_rollout(self, output: dict[str, Any]) -> None:
+        """Let the controller and the rollout edits see the fresh rollouts, before any update on them."""
+        logits_like = output["completion_mask"]
+        measured = Measured.nothing(logits_like) if self._old_passes is None else self._fresh(output)
+        facts: dict[str, Any] = {}
+        if self._old_passes is not None:
+            output[CARRIED["old_entropy"]] = measured.entropy
+        if self._head.logit_stats:
+            facts = {"mean_logit": measured.kept_mass, "target_logit": measured.watched_mass}
+        batch = self._token_batch(output, measured, **facts)
+        if self.model.training:
+            self.regulator.observe_fresh(*self._signal(batch), self._reduce)
+        edited = batch = batch.replace(coef=self._coefficient())
+        for edit in self.recipe.rollout_edits:
+            edited = edit(edited)
+        fields = edited_fields(batch, edited, ROLLOUT_EDITABLE)
+        output["advantages"] = fields.get("advantages", output["advantages"])
+        for name in fields.keys() & {"weight", "logit_scale"}:
+            output[CARRIED[name]] = fields[name]
+        if "logit_scale" in fields and "old_per_token_logps" in output:
+            output["old_per_token_logps"] = self._pass(output, fields["logit_scale"]).logprobs
 
+    def _fresh(self, output: dict[str, Any]) -> Measured:
+        """Return the statistics of the policy that wrote the rollouts: from TRL's own old pass, if it made one."""
+        old = output.get("old_per_token_logps")
+        kept = [measured for logprobs, measured in self._old_passes or () if logprobs is old]
+        return kept[0] if kept else self._pass(output)
 
-class _Recorder:
-    """Stands in for the model while TRL's hook calls it, and keeps the fields TRL does not read."""
-
-    def __init__(self, model: Any, keep: int) -> None:
-        self._model, self._keep = model, keep
-        self._parts: list[Measured] = []
-
-    def __call__(self, **kwargs: Any) -> Any:
-        output = self._model(**kwargs)
-        entropy = output.entropy
-        fields = [output.log_probs, entropy, *(getattr(output, slot) for slot in SLOTS.values())]
-        self._parts.append(Measured(*(field[:, -self._keep :] for field in fields)))
-        return output
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-    def measured(self) -> Measured:
-        return Measured(*(torch.cat(parts) for parts in zip(*self._parts, strict=True)))
+    def _pass(self, output: dict[str, Any], scale: Tensor | None = None) -> Measured:
+        """Run the model over the rollouts once, without gradient."""
+        ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
+        attention = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
+        extra = {name: output[name] for name in _MODEL_INPUTS if name in output}
+        rows = self.args.per_device_train_batch_size if self.model.training else self.args.per_device_eval_batch_size
+        with torch.no_grad(), disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs):
+            keep = output["completion_ids"].size(1)
+            return self._measure(self.model, scale, ids, attention, keep, batch_size=rows, **extra)[1]
 
 
 class _Begin(TrainerCallback):

@@ -1,0 +1,16 @@
+"""What each recipe is run with on the embedded job, where `entrostat run --recipe NAME` names no settings.
+
+A paper's targets and coefficients belong to its model: in nats, no two models agree. The values here suit the embedded
+one; they are starting points, not results. What a recipe has a default for and is not named here runs at that default.
+`train` changes how the host trains that line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "aent": {"parameters": {"low": 0.2, "high": 0.4, "initial": 0.02, "rate": 0.03, "floor": 0.0, "ceiling": 0.2}},
+    "entropy_bonus": {"parameters": {"coef": 0.03}},
+}

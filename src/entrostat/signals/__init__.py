@@ -1,0 +1,6 @@
+"""Signals: what a controller is fed, where that is not the mean of the recipe's measure. One idea per file."""
+
+from entrostat.signals._base import Signal as Signal
+from entrostat.signals._surprisal import Surprisal as Surprisal
+
+__all__ = ["Signal", "Surprisal"]
