@@ -19,7 +19,11 @@ from entrostat.ops._support import Support
 SETTINGS: dict[str, list[Measure]] = {
     "clamped": [measures.Clamped(clamp=0.0), measures.Clamped(clamp=0.33), measures.Clamped(clamp=0.9)],
     "normalized": [measures.Normalized(), measures.Normalized(tokens=7)],
-    "nucleus": [measures.Nucleus(top_p=1.0), measures.Nucleus(top_p=0.7)],
+    "nucleus": [
+        measures.Nucleus(top_p=1.0),
+        measures.Nucleus(top_p=0.7),
+        measures.Nucleus(top_p=0.7, crossing=False),
+    ],  # fmt: skip
     "shannon": [measures.Shannon()],
     "top_k": [measures.TopK(k=1), measures.TopK(k=5), measures.TopK(k=10_000)],
     "tsallis": [measures.Tsallis(q=q) for q in (0.5, 1.0, 1.7, 2.0)],

@@ -10,7 +10,7 @@ from entrostat.ops._support import Support
 from entrostat.ops._token_stats import entropies
 
 
-def nucleus(logits: Tensor, *, top_p: float, temperature: float = 1.0) -> Tensor:
+def nucleus(logits: Tensor, *, top_p: float, crossing: bool = True, temperature: float = 1.0) -> Tensor:
     """Entropy of the next-token distribution on its nucleus, renormalised, in nats.
 
     The nucleus is the smallest set of likeliest tokens whose probability reaches `top_p`; the token that crosses the
@@ -19,6 +19,8 @@ def nucleus(logits: Tensor, *, top_p: float, temperature: float = 1.0) -> Tensor
     Args:
         logits: `[..., V]`, `V >= 2`; `-inf` bans a token.
         top_p: probability to keep, in (0, 1]; 1 keeps every token.
+        crossing: keep the token that crosses the line. Without it, where the likeliest token alone holds `top_p`, it is
+            the only one left: entropy 0, no gradient. SIREN's code truncates so; hardly anybody else does.
         temperature: what the logits are divided by.
 
     Returns:
@@ -38,7 +40,7 @@ def nucleus(logits: Tensor, *, top_p: float, temperature: float = 1.0) -> Tensor
         >>> round(float(nucleus(logits, top_p=0.7)), 4)  # keeps 0.6 and the crossing 0.3: H(2/3, 1/3)
         0.6365
     """
-    return entropies(logits, Support(top_p=top_p), temperature)[1]
+    return entropies(logits, Support(top_p=top_p, crossing=crossing), temperature)[1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,7 @@ class Nucleus:
 
     Args:
         top_p: probability to keep, in (0, 1].
+        crossing: keep the token that crosses the line.
 
     Example:
         >>> import torch
@@ -55,14 +58,16 @@ class Nucleus:
     """
 
     top_p: float
+    crossing: bool = True
 
     def __post_init__(self) -> None:
-        Support(top_p=self.top_p)  # refuses a mass outside (0, 1]
+        Support(top_p=self.top_p, crossing=self.crossing)  # refuses a mass outside (0, 1]
 
     @property
     def support(self) -> Support | None:
         """The nucleus; None for `top_p=1`."""
-        return Support(top_p=self.top_p) if self.top_p < 1 else None
+        support = Support(top_p=self.top_p, crossing=self.crossing)
+        return support if self.top_p < 1 or not self.crossing else None
 
     def fused_scale(self, vocab: int) -> float | None:
         """The entropy on the support itself."""
@@ -70,4 +75,4 @@ class Nucleus:
 
     def __call__(self, logits: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Return `nucleus(logits)`."""
-        return nucleus(logits, top_p=self.top_p, temperature=temperature)
+        return nucleus(logits, top_p=self.top_p, crossing=self.crossing, temperature=temperature)

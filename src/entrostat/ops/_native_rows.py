@@ -38,6 +38,9 @@ def forward_rows(
     z: Tensor, targets: Tensor | None, support: Support | None, scale: float = 1.0, watched: Tensor | None = None
 ) -> RowStats:
     """As `_rows.forward_rows`, for fp32, bf16 and fp16 on the CPU."""
+    if support is not None and not support.crossing:
+        # The kernel selects the nucleus with its crossing token; without, torch's sort does. Backward is the same.
+        return _rows.forward_rows(z, targets, support, scale, watched)
     rows, vocab = z.shape
     z = _readable(z)
     targets = _checked(targets, vocab)

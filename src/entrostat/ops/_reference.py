@@ -33,8 +33,11 @@ def kept_mask(x: Tensor, support: Support | None) -> Tensor:
     if support.top_p is None:
         return rank < support.kept(vocab)
     p_ordered = x.softmax(-1).gather(-1, order)
-    before = p_ordered.cumsum(-1) - p_ordered
-    kept = (before < support.top_p) | (support.top_p == 1)
+    through = p_ordered.cumsum(-1)
+    if support.crossing:
+        kept = (through - p_ordered < support.top_p) | (support.top_p == 1)
+    else:
+        kept = through < support.top_p
     kept[..., 0] = True
     return kept.gather(-1, rank)
 

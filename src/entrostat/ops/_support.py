@@ -32,6 +32,8 @@ class Support:
         top_k: keep the `top_k` likeliest tokens (all, if there are fewer).
         top_p: keep the smallest set of likeliest tokens whose probability reaches `top_p`; the token that crosses
             the line is kept; in (0, 1].
+        crossing: with `top_p`, keep the token that crosses the line; without it the set ends before that token, and
+            only the likeliest token is left where that one holds `top_p` by itself.
 
     Raises:
         ValueError, TypeError: a setting outside its range, or two of them together.
@@ -40,9 +42,11 @@ class Support:
     clamp: float | None = None
     top_k: int | None = None
     top_p: float | None = None
+    crossing: bool = True
 
     def __post_init__(self) -> None:
-        given = {name: value for name, value in vars(self).items() if value is not None}
+        rules = ("clamp", "top_k", "top_p")
+        given = {name: getattr(self, name) for name in rules if getattr(self, name) is not None}
         if len(given) > 1:
             raise ValueError(f"`clamp`, `top_k` and `top_p` exclude each other, got {given}. Give one of them.")
         if self.clamp is not None:
@@ -53,10 +57,11 @@ class Support:
         if self.top_p is not None:
             share = require_finite("top_p", self.top_p)
             require(0 < share <= 1, "top_p", "lie in (0, 1]", self.top_p, "It is the probability to keep.")
+        require(self.crossing or self.top_p is not None, "crossing", "be True without `top_p`", self.crossing)
 
     def keeps_all(self, vocab: int) -> bool:
         """Whether no token of a vocabulary of this size is dropped, whatever the logits."""
-        return self.kept(vocab) == vocab and (self.top_p is None or self.top_p == 1)
+        return self.kept(vocab) == vocab and (self.top_p is None or (self.top_p == 1 and self.crossing))
 
     def kept(self, vocab: int) -> int:
         """How many tokens a rule by count keeps; all of them under `top_p`, whose count depends on the row."""
@@ -68,7 +73,7 @@ class Support:
 def cut(x: Tensor, support: Support) -> tuple[Tensor, Tensor]:
     """Return the threshold `tau [n]` of each row of `x [n, V]` and the weight `[n]` of the tokens that tie with it."""
     if support.top_p is not None:
-        return _cut_by_mass(x, support.top_p)
+        return _cut_by_mass(x, support.top_p, support.crossing)
     return _cut_by_count(x, support.kept(x.shape[-1]))
 
 
@@ -98,25 +103,26 @@ def _numpy() -> Any:
         return None
 
 
-def _cut_by_mass(x: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
+def _cut_by_mass(x: Tensor, top_p: float, crossing: bool) -> tuple[Tensor, Tensor]:
     ordered = x.sort(dim=-1, descending=True).values
-    kept = _count_by_mass(ordered, top_p)
+    kept = _count_by_mass(ordered, top_p, crossing)
     tau = ordered.gather(-1, (kept - 1).unsqueeze(-1)).squeeze(-1)
     above, tied = _compare(x, tau)
     return tau, (kept - above).to(x.dtype) / tied.clamp(min=1).to(x.dtype)
 
 
-def count_by_mass(x: Tensor, top_p: float) -> Tensor:
+def count_by_mass(x: Tensor, top_p: float, crossing: bool = True) -> Tensor:
     """Return the size `[n]` of the nucleus of each row of `x [n, V]`."""
-    return _count_by_mass(x.sort(dim=-1, descending=True).values, top_p)
+    return _count_by_mass(x.sort(dim=-1, descending=True).values, top_p, crossing)
 
 
-def _count_by_mass(ordered: Tensor, top_p: float) -> Tensor:
+def _count_by_mass(ordered: Tensor, top_p: float, crossing: bool) -> Tensor:
     # The j-th likeliest token is kept while the mass before it is still short of top_p.
     # In float64: fp32 sums over a large vocabulary would move the line by a few tokens.
     mass_before = ordered.double().softmax(-1).cumsum(-1).roll(1, -1)
     mass_before[..., 0] = 0
-    return (mass_before < top_p).sum(-1).clamp(min=1)
+    # Exactly one token crosses the line.
+    return ((mass_before < top_p).sum(-1) - int(not crossing)).clamp(min=1)
 
 
 def _compare(x: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:

@@ -116,8 +116,8 @@ def _kept(z: Tensor, support: Support, scale: float) -> Tensor:
     rows, vocab = z.shape
     if support.top_p is None:
         return torch.full((rows,), support.kept(vocab), dtype=torch.int32, device=z.device)
-    top_p = support.top_p
-    parts = [count_by_mass(working_copy(part, scale), top_p) for part in z.split(max(1, (1 << 24) // vocab))]
+    top_p, crossing = support.top_p, support.crossing
+    parts = [count_by_mass(working_copy(part, scale), top_p, crossing) for part in z.split(max(1, (1 << 24) // vocab))]
     return torch.cat(parts).to(torch.int32)
 
 
