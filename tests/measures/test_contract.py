@@ -23,7 +23,7 @@ SETTINGS: dict[str, list[Measure]] = {
         measures.Nucleus(top_p=1.0),
         measures.Nucleus(top_p=0.7),
         measures.Nucleus(top_p=0.7, crossing=False),
-    ],  # fmt: skip
+    ],
     "shannon": [measures.Shannon()],
     "top_k": [measures.TopK(k=1), measures.TopK(k=5), measures.TopK(k=10_000)],
     "tsallis": [measures.Tsallis(q=q) for q in (0.5, 1.0, 1.7, 2.0)],

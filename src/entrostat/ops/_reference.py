@@ -34,10 +34,8 @@ def kept_mask(x: Tensor, support: Support | None) -> Tensor:
         return rank < support.kept(vocab)
     p_ordered = x.softmax(-1).gather(-1, order)
     through = p_ordered.cumsum(-1)
-    if support.crossing:
-        kept = (through - p_ordered < support.top_p) | (support.top_p == 1)
-    else:
-        kept = through < support.top_p
+    kept = through - p_ordered < support.top_p if support.crossing else through < support.top_p
+    kept |= support.crossing and support.top_p == 1
     kept[..., 0] = True
     return kept.gather(-1, rank)
 
