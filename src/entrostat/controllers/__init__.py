@@ -17,7 +17,9 @@ from entrostat.controllers._checkpoint import state_from_dict as state_from_dict
 from entrostat.controllers._checkpoint import state_to_dict as state_to_dict
 from entrostat.controllers._constant import Constant as Constant
 from entrostat.controllers._dual import Dual as Dual
+from entrostat.controllers._proportional import Proportional as Proportional
 from entrostat.controllers._proportional_integral import ProportionalIntegral as ProportionalIntegral
+from entrostat.controllers._relay import Relay as Relay
 from entrostat.controllers._resolved_band import resolved_band as resolved_band
 from entrostat.controllers._schedule import Schedule as Schedule
 from entrostat.controllers._step import Step as Step
@@ -30,7 +32,9 @@ CONTROLLERS: dict[str, type[Controller[Any]]] = {
     "band": Band,
     "constant": Constant,
     "dual": Dual,
+    "proportional": Proportional,
     "proportional_integral": ProportionalIntegral,
+    "relay": Relay,
     "schedule": Schedule,
     "step": Step,
 }
@@ -45,7 +49,9 @@ __all__ = [
     "Controller",
     "Dual",
     "NonFiniteEntropyWarning",
+    "Proportional",
     "ProportionalIntegral",
+    "Relay",
     "Schedule",
     "Step",
     "needs_total",
