@@ -9,6 +9,7 @@ import math
 import platform
 import statistics
 import sys
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -19,6 +20,8 @@ from entrostat.bench._draw import draw
 from entrostat.bench._measure import Case, Result, clock, measure
 from entrostat.bench._providers import CLAMP, available, compiler_missing
 from entrostat.ops import token_stats
+from entrostat.ops._support import check_target_range, support_of
+from entrostat.ops._token_stats import checked
 
 QUICK = (
     Case(dtype="float32", rows=16, vocab=151_936),
@@ -54,12 +57,12 @@ def main(out: Path | None = None, quick: bool = False, json: bool = False) -> li
     rounds = 3 if quick else 5
     results = [result for case in (QUICK if quick else FULL) for result in measure(case, rounds, not quick, say)]
     fits = [] if quick else [*slopes(say)]
-    facts = machine()
+    facts, checks = machine(), check_microseconds()
     if json:
         rows = [asdict(result) for result in results]
-        print(json_.dumps({"machine": facts, "results": rows, "slopes": fits}))
+        print(json_.dumps({"machine": facts, "results": rows, "slopes": fits, "checks_us": checks}))
     else:
-        print(table(results, facts, fits))
+        print(table(results, facts, fits, checks))
     if out is not None:
         _write(out, results, fits, facts)
     return results
@@ -92,6 +95,23 @@ def _processor() -> str:
     return f"{name} ({wide})" if wide else name
 
 
+def check_microseconds(repeats: int = 50) -> float:
+    """Return what all checks of one call of `token_stats` cost, microseconds: the least over blocks of 100 calls."""
+    logits, targets = torch.randn(128, 1024), torch.zeros(128, dtype=torch.long)
+
+    def checks() -> None:
+        checked(logits, targets, support_of(CLAMP, None, None))
+        check_target_range(targets, logits.shape[-1])
+
+    best = math.inf
+    for _ in range(repeats):
+        began = time.process_time()
+        for _ in range(100):
+            checks()
+        best = min(best, (time.process_time() - began) / 100)
+    return best * 1e6
+
+
 def slopes(say: Callable[[str], None]) -> Iterable[dict[str, float | str]]:
     """Yield the exponent of time over V and over N, for our fastest way on logits."""
     vocabularies = [(max(4, (1 << 22) // vocab), vocab) for vocab in (1024, 4096, 16_384, 65_536, 262_144)]
@@ -122,7 +142,7 @@ def _seconds_per_call(rows: int, vocab: int) -> float:
     return statistics.median(every[1:])
 
 
-def table(results: list[Result], facts: dict[str, str], slopes: list[dict[str, float | str]]) -> str:
+def table(results: list[Result], facts: dict[str, str], slopes: list[dict[str, float | str]], checks: float) -> str:
     """Return the results as text."""
     lines = [", ".join(f"{key} {value}" for key, value in facts.items())]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -141,6 +161,7 @@ def table(results: list[Result], facts: dict[str, str], slopes: list[dict[str, f
     lines += ["", "speed-up: over the published algorithm. floor: 1.5 copies of the logits, or 3 matrix products."]
     if any(result.extra_share is not None for result in results):
         lines.append("memory: peak beyond inputs and gradients, in units of the logits.")
+    lines.append(f"the checks of a call take {checks:.1f} microseconds.")
     lines += [f"time ~ {s['over']}^{s['exponent']:.2f} from {s['from']} to {s['to']}" for s in slopes]
     return "\n".join(lines)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 import shutil
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -71,6 +71,8 @@ def logits_steps(logits: Tensor, targets: Tensor, compiled: bool) -> dict[str, S
     steps = {"published": step(published), "eager": step(eager)}
     if compiled and not compiler_missing():
         steps["eager, torch.compile"] = step(torch.compile(eager, dynamic=False))
+    if (verl := _verl()) is not None:
+        steps["verl chunked, no clamp"] = step(verl.from_logits)
     for backend in available(logits.device):
         steps[f"entrostat {backend}"] = step(ours(backend))
     copy = torch.empty_like(logits)
@@ -104,6 +106,8 @@ def linear_steps(hidden: Tensor, weight: Tensor, targets: Tensor) -> dict[str, S
         steps["TRL fused head, no clamp"] = step(
             lambda: host.apply(hidden, weight, None, targets, 1.0, 32768, None, 1.0, ("log_probs", "entropy"))[:2]
         )
+    if (verl := _verl()) is not None:
+        steps["verl fused head, no clamp"] = step(lambda: verl.from_hidden(hidden, weight, targets))
     for backend in available(hidden.device):
         steps[f"entrostat {backend}"] = step(ours(backend, CLAMP))
         steps[f"entrostat {backend}, no clamp"] = step(ours(backend, None))
@@ -119,6 +123,25 @@ def available(device: torch.device) -> list[str]:
 def compiler_missing() -> str | None:
     """Return why torch.compile is left out; None if it is not."""
     return None if shutil.which("g++") or shutil.which("clang++") else "torch.compile needs a C++ compiler"
+
+
+class _Verl(NamedTuple):
+    from_logits: Compute
+    from_hidden: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def _verl() -> _Verl | None:
+    """Return verl's own functions, called as its trainer calls them; None where verl is not installed."""
+    try:
+        plain = importlib.import_module("verl.utils.torch_functional")
+        fused = importlib.import_module("verl.utils.experimental.torch_functional")
+    except ImportError:
+        return None
+
+    def from_logits(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        return plain.logprobs_from_logits_v2(logits, targets), plain.entropy_from_logits_with_chunking(logits)
+
+    return _Verl(from_logits, fused.FusedLinearForPPO())
 
 
 def _host_kernel() -> Any:

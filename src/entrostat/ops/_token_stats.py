@@ -89,19 +89,27 @@ def token_stats(
         >>> [round(float(value), 4) for value in stats]
         [-0.4076, 0.8325, 0.5822, 0.91]
     """
+    support = support_of(clamp, top_k, top_p)
+    chosen = checked(logits, targets, support, temperature, chunk_rows, overwrite, backend)
+    return TokenStats(*_TokenStats.apply(logits, targets, chosen))
+
+
+def checked(
+    logits: Tensor,
+    targets: Tensor,
+    support: Support | None,
+    temperature: float = 1.0,
+    chunk_rows: int | None = None,
+    overwrite: bool = False,
+    backend: str | None = None,
+) -> Chosen:
+    """Check everything a call was given, once, and return what is chosen; `entrostat bench` prints what this costs."""
     check_logits(logits)
     check_targets(targets, logits.shape[:-1])
     _check_overwrite(logits, overwrite)
     if chunk_rows is not None:
         require_count("chunk_rows", chunk_rows, least=1)
-    chosen = Chosen(
-        support_of(clamp, top_k, top_p),
-        1 / check_temperature(temperature),
-        chunk_rows,
-        overwrite,
-        pick(logits, backend),
-    )
-    return TokenStats(*_TokenStats.apply(logits, targets, chosen))
+    return Chosen(support, 1 / check_temperature(temperature), chunk_rows, overwrite, pick(logits, backend))
 
 
 def _check_overwrite(logits: Tensor, overwrite: bool) -> None:
