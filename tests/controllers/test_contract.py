@@ -27,6 +27,7 @@ from entrostat.controllers import (
     ProportionalIntegral,
     Relay,
     Schedule,
+    SquaredAnchor,
     Step,
     state_from_dict,
     state_to_dict,
@@ -37,6 +38,7 @@ BAND = Band(low=0.15, high=0.24, rate=0.002, floor=6e-4, ceiling=9e-3, initial=0
 # Integer settings are here on purpose: an int that slips into a state is refused by its own checkpoint.
 EXAMPLES = {
     "anchored": Anchored(fraction=0.4, rate=0.3, anchor_updates=2, ceiling=1),
+    "anchored, sign": Anchored(rate=1, ceiling=3, form="sign"),
     "anchored, unbounded": Anchored(rate=1, initial=1, floor=0),
     "annealed": Annealed(BAND, last=0.3, total=20),
     "annealed step": Annealed(Step(target=1, delta=1, ceiling=3, initial=1), last=1, shape="step", total=9),
@@ -55,6 +57,8 @@ EXAMPLES = {
     "relay, inclusive": Relay(threshold=1, below=2, above=1, inclusive=True),
     "schedule": Schedule(start=1, end=0, steps=7),
     "schedule, cosine": Schedule(start=0.3, end=-0.1, steps=5, shape="cosine"),
+    "squared_anchor": SquaredAnchor(),
+    "squared_anchor, integers": SquaredAnchor(beta=1),
     "step": Step(target=0.2, delta=1e-4, ceiling=5e-3),
     "step, trl": Step(target=1, delta=1, ceiling=3, initial=1, variant="trl"),
 }

@@ -22,6 +22,7 @@ from entrostat.controllers._proportional_integral import ProportionalIntegral as
 from entrostat.controllers._relay import Relay as Relay
 from entrostat.controllers._resolved_band import resolved_band as resolved_band
 from entrostat.controllers._schedule import Schedule as Schedule
+from entrostat.controllers._squared_anchor import SquaredAnchor as SquaredAnchor
 from entrostat.controllers._step import Step as Step
 from entrostat.controllers._total import needs_total as needs_total
 from entrostat.controllers._total import with_total as with_total
@@ -36,6 +37,7 @@ CONTROLLERS: dict[str, type[Controller[Any]]] = {
     "proportional_integral": ProportionalIntegral,
     "relay": Relay,
     "schedule": Schedule,
+    "squared_anchor": SquaredAnchor,
     "step": Step,
 }
 """Every control law by the name a TOML file uses for it; in Python, pass the object."""
@@ -53,6 +55,7 @@ __all__ = [
     "ProportionalIntegral",
     "Relay",
     "Schedule",
+    "SquaredAnchor",
     "Step",
     "needs_total",
     "resolved_band",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from entrostat.controllers._base import clip, measured, require_box, require_nonnegative
-from entrostat.errors import require, require_count, require_finite
+from entrostat.errors import require, require_count, require_finite, unknown_name
+
+AnchoredForm = Literal["proportional", "sign"]
 
 
 class AnchoredState(NamedTuple):
@@ -26,22 +28,25 @@ class Anchored:
     """Let the entropy H fall to a fraction of its initial value H_0 and hold it there.
 
         target = fraction * H_0              H_0: mean of the first `anchor_updates` entropies
-        coef  <- clip(coef + rate * (target - H), floor, ceiling)      from the next update on
+        coef  <- clip(coef + rate * (target - H), floor, ceiling)           "proportional", from the next update on
+        coef  <- clip(coef + rate * sign(target - H), floor, ceiling)       "sign"
 
     Confidence: the paper was read in abstract only. Anchor, "moderate and below the initial entropy", and the on-line
-    coefficient are confirmed there; the proportional form of the update and every default but `fraction` are ours.
+    coefficient are confirmed there; both forms of the update and every default but `fraction` are ours. We prefer the
+    proportional one, which rests at the target where the other one cycles around it.
     The paper's difficulty weight per question belongs to the loss term, not to the coefficient.
 
     Args:
         fraction: target as a fraction of H_0, in (0, 1].
-        rate: coefficient per nat and update. The paper's value is unknown: no default.
+        rate: coefficient per nat and update, or per update (`"sign"`). The paper's value is unknown: no default.
         initial: first coefficient. 0 as H starts above the target, so that no bonus is wanted yet.
         floor: least coefficient; 0 as the law is a bonus only.
         ceiling: greatest coefficient, `None` for no bound.
         anchor_updates: windows whose mean entropy is H_0; the coefficient is held at `initial` there.
+        form: `"proportional"` or `"sign"`.
 
     Raises:
-        ValueError: a fraction outside (0, 1], a negative rate, an empty box.
+        ValueError: a fraction outside (0, 1], a negative rate, an empty box, an unknown form.
 
     Reference:
         AER (adaptive entropy regularisation), arXiv 2510.10959.
@@ -61,6 +66,7 @@ class Anchored:
     floor: float = 0.0
     ceiling: float | None = None
     anchor_updates: int = 1
+    form: AnchoredForm = "proportional"
 
     def __post_init__(self) -> None:
         inside = 0 < require_finite("fraction", self.fraction) <= 1
@@ -69,6 +75,8 @@ class Anchored:
         require_count("anchor_updates", self.anchor_updates, least=1)
         bounded = max(self.initial, self.floor) if self.ceiling is None else self.ceiling
         require_box(floor=self.floor, initial=self.initial, ceiling=bounded)
+        if self.form not in get_args(AnchoredForm):
+            raise unknown_name("form", self.form, get_args(AnchoredForm))
 
     def init(self) -> AnchoredState:
         """Return the state with the initial coefficient."""
@@ -93,5 +101,7 @@ class Anchored:
         if target is None:
             return state._replace(updates=updates, anchor_sum=state.anchor_sum + value)
         ceiling = math.inf if self.ceiling is None else self.ceiling
-        coef = clip(state.coef + self.rate * (target - value), self.floor, ceiling)
+        gap = target - value
+        step = gap if self.form == "proportional" else float((gap > 0) - (gap < 0))
+        coef = clip(state.coef + self.rate * step, self.floor, ceiling)
         return state._replace(updates=updates, coef=coef)
