@@ -240,6 +240,16 @@ class Job:
         )
 
 
+def needs(name: str) -> list[str]:
+    """Return what a recipe needs of a host, as the embedded job runs it.
+
+    Example:
+        >>> needs("clip_higher")
+        ['old_logprobs']
+    """
+    return sorted(Job().with_recipes([name]).recipes[0].build().needs)
+
+
 def load(path: Path) -> Job:
     """Return the job of a TOML file: the default job with what the file overrides.
 
