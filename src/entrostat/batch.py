@@ -57,6 +57,8 @@ class TokenBatch:
     """`[B]` number of the prompt group of each response, where the host gives it."""
     weight: Tensor | None = None
     """How much the recipe's terms count at each token; ones if None. A rollout edit may set it; no gradient."""
+    host_weight: Tensor | None = None
+    """How much the host's own loss counts each token, in units of one over the step's tokens; ones if None."""
     logit_scale: Tensor | None = None
     """What the logits of each position are multiplied by; ones if None. A rollout edit may set it."""
     mean_logit: Tensor | None = None
@@ -67,6 +69,8 @@ class TokenBatch:
     """The controller's coefficient in force."""
     kl_coef: float = 0.0
     """What the host itself multiplies its divergence to the reference by."""
+    kl_ratio: bool = False
+    """Whether the host multiplies that divergence by the ratio to the old policy, with gradient, as well."""
     temperature: float = 1.0
     """What the logits are divided by."""
     vocab: int | None = None
@@ -92,6 +96,17 @@ class TokenBatch:
             if value.shape != expected:
                 raise ValueError(sentence(field.name, f"have the shape {tuple(expected)}", tuple(value.shape)))
 
+    def given(self, name: str) -> Tensor:
+        """Return a field that not every host fills.
+
+        Raises:
+            ValueError: it is None here.
+        """
+        value: Tensor | None = getattr(self, name)
+        if value is None:
+            raise ValueError(f"this batch has no `{name}`. Fill it, or put what gives it in the recipe's `needs`.")
+        return value
+
     def mean(self, values: Tensor) -> Tensor:
         """Return the mean of `values [B, T]` over the response tokens of all ranks, without gradient; 0 without any."""
         counted = self.mask.bool()
@@ -106,6 +121,17 @@ class TokenBatch:
     def responses_of_step(self) -> Tensor:
         """Return how many responses the step has, those without a token included."""
         return torch.tensor(len(self.mask)) if self.num_responses is None else self.num_responses
+
+    def weighed(self, loss: Tensor, *, as_host: bool = False) -> Tensor:
+        """Return a term's loss `[B, T]` times `weight`.
+
+        Args:
+            loss: the loss of each token.
+            as_host: reduce it as the host reduces its own loss (per response, per token, by a constant), for a term
+                that changes a part of that loss. Otherwise it is averaged over the step's tokens.
+        """
+        loss = loss if self.weight is None else loss * self.weight
+        return loss * self.host_weight if as_host and self.host_weight is not None else loss
 
     def replace(self, **changes: Any) -> TokenBatch:
         """Return a copy with some fields changed."""

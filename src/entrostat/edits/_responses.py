@@ -1,0 +1,57 @@
+"""Statistics of whole responses and of their prompt groups, whose members may lie on several ranks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from entrostat.batch import TokenBatch
+
+EPSILON = 1e-4
+"""What TRL adds to a group's standard deviation."""
+
+
+def response_sum(batch: TokenBatch, values: Tensor) -> Tensor:
+    """Return the sum `[B]` of `values [B, T]` over each response's own tokens, without gradient."""
+    return torch.where(batch.mask.bool(), values.detach().double(), 0).sum(1)
+
+
+def response_mean(batch: TokenBatch, values: Tensor) -> Tensor:
+    """Return the mean `[B]` over each response's own tokens; 0 for a response without any."""
+    return response_sum(batch, values) / batch.mask.bool().sum(1).clamp(min=1)
+
+
+def z_scores(batch: TokenBatch, values: Tensor) -> Tensor:
+    """Return `(x - group mean) / (group std + 1e-4)` of `values [B]`, the groups taken over all ranks."""
+    everyone, same = _groups(batch, values)
+    size = same.sum(1)
+    mean = (same * everyone).sum(1) / size
+    variance = (same * (everyone - mean.unsqueeze(1)) ** 2).sum(1) / (size - 1).clamp(min=1)
+    return (values.double() - mean) / (variance.sqrt() + EPSILON)
+
+
+def leave_one_out(batch: TokenBatch, values: Tensor) -> Tensor:
+    """Return `x - mean of the others in its group`, over all ranks; 0 for a response alone in its group."""
+    everyone, same = _groups(batch, values)
+    others = same.sum(1) - 1
+    baseline = ((same * everyone).sum(1) - values.double()) / others.clamp(min=1)
+    return torch.where(others > 0, values.double() - baseline, 0)
+
+
+def group_share(batch: TokenBatch, kept: Tensor) -> Tensor:
+    """Return the share `[B]` of its group, over all ranks, that `kept [B]` marks."""
+    everyone, same = _groups(batch, kept)
+    return (same * everyone).sum(1) / same.sum(1)
+
+
+def spread(batch: TokenBatch, advantages: Tensor) -> Tensor:
+    """Return one advantage per response as one per token; masked positions keep what stood there."""
+    per_token = advantages.to(batch.advantages.dtype).unsqueeze(1)
+    return torch.where(batch.mask.bool(), per_token, batch.advantages.detach())
+
+
+def _groups(batch: TokenBatch, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the values of all ranks `[M]`, and which of them belong to the group of each row here, `[B, M]`."""
+    ids = batch.given("group_ids")
+    everyone = batch.gather(values.detach().double())
+    return everyone, (ids.unsqueeze(1) == batch.gather(ids).unsqueeze(0)).double()
