@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-from entrostat.errors import require, require_count, require_finite
+from entrostat.errors import require, require_count, require_finite, unknown_name
+
+Judge = Literal["advantage", "reward"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Redraw:
     """Draw responses to some prompts of each rollout batch again, at the controller's coefficient as temperature.
 
-    Of the new responses those with a group advantage above `threshold` are taken, with an advantage of 1 at every
-    token, up to a limit. They replace as many responses of the batch, from its start, as the published code does.
+    Of the new responses those whose group advantage, or reward, is above `threshold` are taken, with an advantage of 1
+    at every token, up to a limit. They replace as many responses of the batch, from its start. Counts are per process:
+    each draws for its own prompts and replaces its own responses.
 
     Args:
         share: share of the prompts drawn again, from the start of the batch.
-        threshold: a new response is taken if its advantage is above this.
+        threshold: a new response is taken if what it is judged by is above this.
+        judge: `"advantage"` or `"reward"`.
         limit: most responses taken per rollout batch, as a share of its responses.
         limit_cooling: the same while the temperature is below the batch's own.
 
     Raises:
-        ValueError: a share outside (0, 1].
+        ValueError: a share outside (0, 1], an unknown judge.
+
+    Example:
+        >>> redraw = Redraw(share=0.25, limit=0.1, limit_cooling=0.05)
+        >>> redraw.prompts(8), redraw.most(64, cooling=False), redraw.most(64, cooling=True)
+        (2, 6, 3)
     """
 
     share: float = 0.25
     threshold: float = 0.05
+    judge: Judge = "advantage"
     limit: float = 60 / 2560
     limit_cooling: float = 30 / 2560
 
@@ -33,6 +44,8 @@ class Redraw:
         for name in ("share", "limit", "limit_cooling"):
             require(0 < require_finite(name, getattr(self, name)) <= 1, name, "lie in (0, 1]", getattr(self, name))
         require_finite("threshold", self.threshold)
+        if self.judge not in get_args(Judge):
+            raise unknown_name("judge", self.judge, get_args(Judge))
 
     def prompts(self, prompts: int) -> int:
         """Return how many of so many prompts are drawn again; at least one."""
