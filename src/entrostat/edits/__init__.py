@@ -1,33 +1,10 @@
 """Edits: pure changes of what the host's objective reads. One idea per file."""
 
-from entrostat.edits._band_filter import BandFilter as BandFilter
 from entrostat.edits._base import EDITABLE as EDITABLE
 from entrostat.edits._base import ROLLOUT_EDITABLE as ROLLOUT_EDITABLE
 from entrostat.edits._base import Edit as Edit
 from entrostat.edits._clip_bounds import ClipBounds as ClipBounds
-from entrostat.edits._curiosity_reward import CuriosityReward as CuriosityReward
 from entrostat.edits._difficulty_weight import DifficultyWeight as DifficultyWeight
-from entrostat.edits._entropy_advantage import EntropyAdvantage as EntropyAdvantage
 from entrostat.edits._entropy_mask import EntropyMask as EntropyMask
-from entrostat.edits._scale_advantage import ScaleAdvantage as ScaleAdvantage
-from entrostat.edits._self_reward import SelfReward as SelfReward
-from entrostat.edits._sharpened_logits import SharpenedLogits as SharpenedLogits
-from entrostat.edits._surprisal_weights import SurprisalWeights as SurprisalWeights
-from entrostat.edits._uncertainty_advantage import UncertaintyAdvantage as UncertaintyAdvantage
 
-__all__ = [
-    "EDITABLE",
-    "ROLLOUT_EDITABLE",
-    "BandFilter",
-    "ClipBounds",
-    "CuriosityReward",
-    "DifficultyWeight",
-    "Edit",
-    "EntropyAdvantage",
-    "EntropyMask",
-    "ScaleAdvantage",
-    "SelfReward",
-    "SharpenedLogits",
-    "SurprisalWeights",
-    "UncertaintyAdvantage",
-]
+__all__ = ["EDITABLE", "ROLLOUT_EDITABLE", "ClipBounds", "DifficultyWeight", "Edit", "EntropyMask"]

@@ -8,12 +8,16 @@ from entrostat.batch import TokenBatch
 from entrostat.signals._base import Weighted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Surprisal:
     """Feed the controller the mean of `-log pi(sampled token)`, nats.
 
     Its expectation is the entropy where the tokens were drawn from this very policy at temperature 1 with nothing cut
     off; elsewhere it is not.
+
+    Args:
+        old: take the log-probs of the policy that wrote the responses, whatever updates were made on them since; where
+            the host keeps none, these are the current ones.
 
     Reference:
         The authors' code of Skywork-OR1 (arXiv 2505.22312) and AEPO (arXiv 2510.08141) steers by it.
@@ -27,6 +31,8 @@ class Surprisal:
         tensor([[1., 1.]])
     """
 
+    old: bool = False
+
     def __call__(self, batch: TokenBatch) -> Weighted:
         """Return the surprisal `[B, T]` of each token."""
-        return Weighted(-batch.logprobs.detach(), batch.mask)
+        return Weighted(-(batch.old_logprobs if self.old else batch.logprobs).detach(), batch.mask)

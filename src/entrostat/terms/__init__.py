@@ -5,13 +5,5 @@ from entrostat.terms._base import Term as Term
 from entrostat.terms._confident_weight import ConfidentWeight as ConfidentWeight
 from entrostat.terms._entropy_bonus import EntropyBonus as EntropyBonus
 from entrostat.terms._peak_entropy import PeakEntropy as PeakEntropy
-from entrostat.terms._response_entropy import ResponseEntropy as ResponseEntropy
 
-__all__ = [
-    "AdvantageKL",
-    "ConfidentWeight",
-    "EntropyBonus",
-    "PeakEntropy",
-    "ResponseEntropy",
-    "Term",
-]
+__all__ = ["AdvantageKL", "ConfidentWeight", "EntropyBonus", "PeakEntropy", "Term"]

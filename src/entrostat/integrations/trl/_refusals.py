@@ -44,7 +44,7 @@ def refuse_conflicts(args: Any, recipe: Recipe) -> None:
                 "n_gpu", "be 1 in one process: nn.DataParallel is not supported", args.n_gpu, "Use `accelerate launch`."
             )
         )
-    if recipe.edits and args.use_liger_kernel:
+    if (recipe.edits or recipe.rollout_edits) and args.use_liger_kernel:
         raise ValueError(sentence("use_liger_kernel", "be False with a recipe that edits the loss's inputs", True))
     _refuse_missing(args, recipe)
 
@@ -56,6 +56,13 @@ def _refuse_missing(args: Any, recipe: Recipe) -> None:
         raise ValueError(f"recipe {recipe.name!r} needs {', '.join(missing)}, which TRL does not give here.{remedy}")
     if recipe.redraw is not None:
         _refuse_redraw(args, recipe)
+    # A term changes TRL's divergence token by token, and so needs to know the ratio that it is multiplied by.
+    sequence = args.importance_sampling_level == "sequence" and args.use_bias_correction_kl
+    if "ref_logprobs" in recipe.needs and recipe.terms and sequence:
+        remedy = f"Recipe {recipe.name!r} changes the divergence of each token; a sequence's ratio is none of a token."
+        raise ValueError(
+            sentence("use_bias_correction_kl", 'be False with importance_sampling_level="sequence"', True, remedy)
+        )
 
 
 def warn_if_inert(args: Any, recipe: Recipe) -> None:

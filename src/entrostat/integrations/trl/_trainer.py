@@ -36,6 +36,7 @@ from entrostat.integrations.trl._batch import (
 from entrostat.integrations.trl._head import HeadOutputs, install_head
 from entrostat.integrations.trl._recorder import Recorder
 from entrostat.integrations.trl._redraw import draw_again
+from entrostat.integrations.trl._reduction import host_weight
 from entrostat.integrations.trl._refusals import refuse_conflicts, refuse_head, refuse_unfused, warn_if_inert
 from entrostat.integrations.trl._state import read_state, write_state
 from entrostat.integrations.trl._window import Window, step_tokens
@@ -189,6 +190,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
             clip_high=self.epsilon_high,
             coef=self._coefficient(),
             kl_coef=self.beta,
+            kl_ratio=self.args.use_bias_correction_kl,
             temperature=self.temperature,
             vocab=self._vocab,
             step=self.state.global_step,
@@ -220,13 +222,18 @@ class EntropyGRPOTrainer(GRPOTrainer):
         return self._term
 
     def _step_size(self, inputs: dict[str, Any]) -> dict[str, Tensor]:
-        """Return how many tokens and responses the step has; only terms are divided by them."""
+        """Return what the step divides by, for the terms: its tokens and responses, and the host's own weights."""
         if not self.recipe.terms:
             return {}
         mask = response_mask(inputs)
         batches = self.current_gradient_accumulation_steps if self.model.training else 1
-        responses = torch.tensor(len(mask) * batches * self._ranks, device=mask.device)
-        return {"num_tokens": self._tokens(mask), "num_responses": responses}
+        share = batches / self.args.steps_per_generation if self.model.training else 1.0
+        tokens, parts = self._tokens(mask), batches * self._ranks
+        return {
+            "num_tokens": tokens,
+            "num_responses": torch.tensor(len(mask) * parts, device=mask.device),
+            "host_weight": host_weight(inputs, mask, self.args, tokens=tokens, parts=parts, share=share),
+        }
 
     def _coefficient(self) -> float:
         # An evaluation before training starts finds a schedule that does not know the run's length yet.
