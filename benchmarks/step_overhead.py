@@ -1,23 +1,28 @@
-"""What entropy control costs: one AEnt training step against the same step with recipe `none`, on the embedded job.
+"""What entropy control costs: one training step with a recipe against the same step with recipe `none`, embedded job.
 
-Two TRL trainers take turns in one process on one thread, step by step, with the same random numbers and a learning rate
-so small that both keep seeing the same rollouts. The figure is the median over the steps of the ratio of CPU times;
+TRL trainers take turns in one process on one thread, step by step, with the same random numbers and a learning rate
+so small that all keep seeing the same rollouts. The figure is the median over the steps of the ratio of CPU times;
 generation, scoring, loss, backward and optimizer are all inside.
 
-    python benchmarks/step_overhead.py [--steps 40] [--backend torch]
+    python benchmarks/step_overhead.py [--steps 40] [--backend torch]            AEnt, two clamps
+    python benchmarks/step_overhead.py --all [--out FILE.csv]                    every recipe
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import os
 import statistics
 import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
+
+from entrostat.bench._bench import machine
 
 STEPS_TO_WARM_UP = 4
 
@@ -47,7 +52,7 @@ class Turns:
             self._changed.notify_all()
 
 
-def make_trainer(recipe: Any, steps: int, folder: str, turns: Turns, name: str) -> Any:
+def make_trainer(recipe: Any, train: dict[str, Any], steps: int, folder: str, turns: Turns, name: str) -> Any:
     """Return the embedded job's trainer, which works only in its turns."""
     from datasets import Dataset
     from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback
@@ -76,8 +81,8 @@ def make_trainer(recipe: Any, steps: int, folder: str, turns: Turns, name: str) 
     settings = GRPOConfig(
         output_dir=folder, use_cpu=True, bf16=False, gradient_checkpointing=False, per_device_train_batch_size=128,
         num_generations=8, steps_per_generation=2, max_completion_length=12, learning_rate=1e-9, max_steps=steps,
-        report_to="none", save_strategy="no", beta=0.0, temperature=1.0, lr_scheduler_type="constant",
-        loss_type="dapo", disable_tqdm=True, logging_strategy="no",
+        report_to="none", save_strategy="no", beta=train.get("beta", 0.0), temperature=1.0,
+        lr_scheduler_type="constant", loss_type="dapo", disable_tqdm=True, logging_strategy="no",
     )  # fmt: skip
     trainer = EntropyGRPOTrainer(
         AutoModelForCausalLM.from_pretrained(path), reward, args=settings, train_dataset=Dataset.from_list(rows),
@@ -88,19 +93,34 @@ def make_trainer(recipe: Any, steps: int, folder: str, turns: Turns, name: str) 
     return trainer
 
 
-def measure(steps: int) -> dict[str, list[float]]:
-    """Return the CPU seconds of every step of every recipe."""
-    from entrostat import recipes
+def aent_lines() -> dict[str, Any]:
+    """Return AEnt with two clamps, and what it is compared with."""
+    from entrostat.job import RecipeJob
 
     band = {"low": 0.25, "high": 0.35, "initial": 0.04, "ceiling": 0.2, "warmup": 1}
-    chosen = {
-        "none": recipes.none(),
-        "aent clamp=0.3": recipes.aent(clamp=0.3, **band),
-        "aent keep=31": recipes.aent(keep=31, **band),
+    return {
+        "none": RecipeJob(name="none"),
+        "aent clamp=0.3": RecipeJob(name="aent", parameters={"clamp": 0.3, **band}),
+        "aent keep=31": RecipeJob(name="aent", parameters={"keep": 31, **band}),
     }
+
+
+def every_line() -> dict[str, Any]:
+    """Return every recipe as `entrostat run --recipe NAME` runs it, `none` first."""
+    from entrostat import recipes
+    from entrostat.job import Job
+
+    ordered = sorted(recipes.names(), key=lambda name: name != "none")
+    return {name: Job().with_recipes([name]).recipes[0] for name in ordered}
+
+
+def measure(chosen: dict[str, Any], steps: int) -> dict[str, list[float]]:
+    """Return the CPU seconds of every step of every recipe."""
     turns = Turns(list(chosen))
     with tempfile.TemporaryDirectory() as folder:
-        trainers = [make_trainer(recipe, steps, folder, turns, name) for name, recipe in chosen.items()]
+        trainers = [
+            make_trainer(line.build(), dict(line.train), steps, folder, turns, name) for name, line in chosen.items()
+        ]
         threads = [threading.Thread(target=trainer.train) for trainer in trainers]
         for thread in threads:
             thread.start()
@@ -114,16 +134,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--backend", default="auto")
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", ENTROSTAT_BACKEND=options.backend)
     torch.set_num_threads(1)
-    seconds = measure(options.steps)
+    seconds = measure(every_line() if options.all else aent_lines(), options.steps)
     base = seconds["none"][STEPS_TO_WARM_UP:]
     print(f"backend {options.backend}, {len(base)} steps each, one thread, torch {torch.__version__}")
+    rows: list[dict[str, Any]] = []
     for name, every in seconds.items():
-        ratios = [one / other for one, other in zip(every[STEPS_TO_WARM_UP:], base, strict=True)]
-        cost = (statistics.median(ratios) - 1) * 100
-        print(f"{name:16} {statistics.median(every[STEPS_TO_WARM_UP:]) * 1e3:7.1f} ms   {cost:+5.1f} %")
+        # A rollout batch serves two steps, the first of which pays for it: pairs are what is compared.
+        ratio = statistics.median(
+            sum(every[at : at + 2]) / sum(seconds["none"][at : at + 2])
+            for at in range(STEPS_TO_WARM_UP, len(every) - 1, 2)
+        )
+        milliseconds = statistics.mean(every[STEPS_TO_WARM_UP:]) * 1e3
+        print(f"{name:20} {milliseconds:7.1f} ms   {(ratio - 1) * 100:+5.1f} %", flush=True)
+        rows.append({"recipe": name, "milliseconds": f"{milliseconds:.1f}", "ratio": f"{ratio:.4f}"})
+    if options.out is not None:
+        facts = machine() | {"steps": len(base), "backend": options.backend}
+        with options.out.open("w", newline="") as file:
+            writer = csv.DictWriter(file, [*rows[0], *facts])
+            writer.writeheader()
+            writer.writerows(row | facts for row in rows)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,49 @@ import pytest
 
 from entrostat import controllers, measures, recipes, terms
 from entrostat.controllers import Annealed, Band
+from entrostat.job import Job
 
 
 @pytest.mark.parametrize("name", recipes.names())
 def test_every_recipe_is_described(name: str) -> None:
     about = recipes.describe(name)
     assert about["summary"].endswith(".")
-    assert about["bibtex"].startswith("@") or name == "none"
-    assert set(about["parameters"]) <= set(about["text"].replace(":", " ").split()) | {"measure"}
+    assert about["acts_on"]
+    if name != "none":
+        assert about["bibtex"].startswith("@") and about["url"].startswith("https://") and about["how_sure"]
+    assert all(parameter["text"] for parameter in about["parameters"].values()), "every parameter is explained"
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_recipe_can_be_run_by_its_name(name: str) -> None:
+    recipe = Job().with_recipes([name]).recipes[0].build()
+    assert recipe.name == name
+    assert recipe.summary.endswith(".")
+    assert (recipe.paper is None) == (name == "none")
+    assert set(recipe.parameters) == set(recipes.describe(name)["parameters"]), "a record says how it was built"
+
+
+def test_a_combination_is_both() -> None:
+    line = Job().with_recipes(["aent+clip_higher"]).recipes[0]
+    both = line.build()
+    assert line.label == line.recipe == both.name == "aent+clip_higher"
+    assert both.edits == recipes.clip_higher().edits
+    assert both.controller == Job().with_recipes(["aent"]).recipes[0].build().controller
+    assert not both.ratio_only, "its bonus acts whatever the ratio"
+
+
+@pytest.mark.parametrize(
+    ("pair", "says"),
+    [
+        ("aent+entropy_bonus", "both steer a coefficient"),
+        ("clip_higher+gspo", "both set clip_high, clip_low"),
+        ("rent+em_rl", "both set advantages"),
+        ("aent+clip_hihger", "Did you mean 'clip_higher'"),
+    ],
+)
+def test_what_contradicts_is_refused(pair: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Job().with_recipes([pair]).recipes[0].build()
 
 
 def test_aent_has_the_published_defaults() -> None:

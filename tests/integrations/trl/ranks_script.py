@@ -1,7 +1,11 @@
-"""Run by `test_ranks.py`, on one or more ranks: three optimizer steps on one fixed global batch, each rank on its rows.
+"""Run by `test_ranks.py` on one or more ranks: three steps per recipe on one fixed global batch, each rank on its rows.
 
-Nothing is sampled, so the ranks see together exactly what a single process sees alone. Prints one line of JSON on rank
-0: coefficients, logged statistics and the summed-up gradient of every step.
+Nothing is sampled, so the ranks see together exactly what a single process sees alone: a rollout batch of two
+micro-batches, its groups spread over the ranks, uneven lengths, responses and at times a whole rank without a token.
+Prints one line of JSON on rank 0: of each recipe the coefficients on every rank, the logged statistics and the gradient
+of every step.
+
+    ranks_script.py TOKENIZER NAME [NAME ...]          registered recipes with the embedded job's settings, or "masked"
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import json
 import os
 import sys
 import tempfile
+import warnings
 from typing import Any
 
 import torch
@@ -21,84 +26,117 @@ from trl import GRPOConfig
 from entrostat import recipes
 from entrostat.edits import EntropyMask
 from entrostat.integrations.trl import EntropyGRPOTrainer
+from entrostat.integrations.trl._batch import CARRIED
+from entrostat.job import Job
 
-ROWS, LENGTH, VOCAB = 8, 6, 37
+ROWS, LENGTH, VOCAB, GROUP = 8, 6, 37, 4
+STEPS = 3
 
 
-def trainer(tokenizer: PreTrainedTokenizerFast, rows: int) -> Any:
+def recipe_of(name: str) -> tuple[Any, dict[str, Any]]:
+    if name == "masked":
+        band: dict[str, Any] = {"low": 2.9, "high": 3.0, "initial": 0.5, "rate": 0.5, "floor": 0.0, "ceiling": 5.0}
+        return recipes.aent(clamp=0.4, **band, warmup=1).with_edits(EntropyMask(keep=0.5)), {}
+    line = Job().with_recipes([name]).recipes[0]
+    return line.build(), dict(line.train)
+
+
+def trainer(name: str, tokenizer: PreTrainedTokenizerFast, rows: int) -> Any:
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=VOCAB, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
         num_key_value_heads=2, max_position_embeddings=32, pad_token_id=0, bos_token_id=1, eos_token_id=2,
         initializer_range=0.3,
     )  # fmt: skip
+    recipe, train = recipe_of(name)
     args = GRPOConfig(
-        tempfile.mkdtemp(), use_cpu=True, bf16=False, per_device_train_batch_size=rows // 2, num_generations=4,
-        gradient_accumulation_steps=2, max_completion_length=LENGTH, report_to="none", beta=0.0,
+        tempfile.mkdtemp(), use_cpu=True, bf16=False, per_device_train_batch_size=rows // 2, num_generations=GROUP,
+        gradient_accumulation_steps=2, steps_per_generation=2, num_iterations=2, max_completion_length=LENGTH,
+        report_to="none", beta=train.get("beta", 0.0),
     )  # fmt: skip
-    recipe = recipes.aent(
-        clamp=0.4, low=2.9, high=3.0, initial=0.5, rate=0.5, floor=0.0, ceiling=5.0, warmup=1
-    ).with_edits(EntropyMask(keep=0.5))
-    return EntropyGRPOTrainer(
+    control = EntropyGRPOTrainer(
         LlamaForCausalLM(config), lambda completions, **_: [0.0] * len(completions), args=args, recipe=recipe,
         train_dataset=Dataset.from_list([{"prompt": "w1"}] * 8), processing_class=tokenizer,
     )  # fmt: skip
+    control.state.max_steps = 10
+    control.begin(10)
+    return control
 
 
-def micro_batches(step: int) -> list[dict[str, torch.Tensor]]:
-    """Return the two global micro-batches of a step; uneven lengths, and the last four rows of the first one empty."""
+def rollouts(step: int) -> dict[str, Any]:
+    """Return a step's global rollout batch: uneven lengths, and the second quarter of the rows empty."""
     generator = torch.Generator().manual_seed(step)
-    batches: list[dict[str, torch.Tensor]] = []
-    for number in range(2):
-        mask = torch.zeros(ROWS // 2, LENGTH, dtype=torch.long)
-        for row in range(ROWS // 2):
-            mask[row, : (3 * row + step + 1) % (LENGTH + 1)] = 1
-        if number == 0:
-            mask[ROWS // 4 :] = 0
-        batches.append(
-            {
-                "prompt_ids": torch.randint(3, VOCAB, (ROWS // 2, 3), generator=generator),
-                "prompt_mask": torch.ones(ROWS // 2, 3, dtype=torch.long),
-                "completion_ids": torch.randint(3, VOCAB, (ROWS // 2, LENGTH), generator=generator),
-                "completion_mask": mask,
-                "advantages": torch.randn(ROWS // 2, generator=generator),
-            }
-        )
-    tokens = sum(batch["completion_mask"].sum() for batch in batches)
-    return [{**batch, "num_items_in_batch": torch.as_tensor(tokens)} for batch in batches]
+    mask = torch.zeros(ROWS, LENGTH, dtype=torch.long)
+    for row in range(ROWS):
+        mask[row, : (3 * row + step + 1) % (LENGTH + 1)] = 1
+    mask[ROWS // 4 : ROWS // 2] = 0
+    rewards = torch.randint(0, 2, (ROWS,), generator=generator).float()
+    groups = torch.arange(ROWS) % (ROWS // GROUP)
+    old = -3 - torch.rand(ROWS, LENGTH, generator=generator)
+    return {
+        "prompt_ids": torch.randint(3, VOCAB, (ROWS, 3), generator=generator),
+        "prompt_mask": torch.ones(ROWS, 3, dtype=torch.long),
+        "completion_ids": torch.randint(3, VOCAB, (ROWS, LENGTH), generator=generator),
+        "completion_mask": mask,
+        "advantages": torch.randn(ROWS, generator=generator),
+        "old_per_token_logps": old,
+        "ref_per_token_logps": old + 0.1 * torch.randn(ROWS, LENGTH, generator=generator),
+        "num_items_in_batch": mask.sum(),
+        CARRIED["rewards"]: rewards,
+        CARRIED["group_ids"]: groups,
+    }
 
 
-def share(batch: dict[str, torch.Tensor], rank: int, ranks: int) -> dict[str, torch.Tensor]:
+def pick(batch: dict[str, Any], rows: list[int]) -> dict[str, Any]:
+    return {name: value[rows] if value.dim() else value for name, value in batch.items()}
+
+
+def own_rows(rank: int, ranks: int) -> list[list[int]]:
+    """Return the rows of this rank, micro-batch by micro-batch: its share of each global micro-batch."""
     size = ROWS // 2 // ranks
-    return {name: value[rank * size : (rank + 1) * size] if value.dim() else value for name, value in batch.items()}
+    return [[half * ROWS // 2 + rank * size + row for row in range(size)] for half in range(2)]
 
 
-def main() -> None:
-    rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    control = trainer(PreTrainedTokenizerFast.from_pretrained(sys.argv[1]), ROWS // ranks)
+def measure(name: str, tokenizer: PreTrainedTokenizerFast, rank: int, ranks: int) -> dict[str, Any]:
+    control = trainer(name, tokenizer, ROWS // ranks)
     control.model.train()
     control.current_gradient_accumulation_steps = 2
+    mine = own_rows(rank, ranks)
     gradients: list[list[float]] = []
-    for step in range(3):
+    coefs: list[float] = []
+    for step in range(STEPS):
+        control._draw = lambda inputs, step=step: pick(rollouts(step), [row for half in mine for row in half])
+        fresh = control._generate_and_score_completions([{}] * (ROWS // ranks))
+        size = ROWS // 2 // ranks
+        control._buffered_inputs = [pick(fresh, list(range(at * size, (at + 1) * size))) for at in range(2)]
         control.model.zero_grad()
-        control._buffered_inputs = [share(batch, rank, ranks) for batch in micro_batches(step)]
         for number, inputs in enumerate(control._buffered_inputs):
-            control._step = number
+            control._step = 2 * step + number
             control.accelerator.gradient_state._set_sync_gradients(number == 1)
             control.compute_loss(control.model, inputs).backward()
+        control.state.global_step += 1
         flat = torch.cat([parameter.grad.flatten() for parameter in control.model.parameters()])
         if ranks > 1:
             dist.all_reduce(flat)  # what DDP does: the mean over ranks
             flat /= ranks
         gradients.append(flat.tolist())
-    metrics = {name: values for name, values in control._metrics["train"].items() if "control/" in name}
-    gathered = [control.regulator.coefficient]
+        coefs.append(control.regulator.coefficient)
+    everywhere: list[Any] = [coefs]
     if ranks > 1:
-        everywhere: list[Any] = [None] * ranks
-        dist.all_gather_object(everywhere, control.regulator.coefficient)
-        gathered = everywhere
+        everywhere = [None] * ranks
+        dist.all_gather_object(everywhere, coefs)
+    metrics = {key: values for key, values in control._metrics["train"].items() if "control/" in key}
+    return {"coefs": everywhere, "metrics": metrics, "gradients": gradients}
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    warnings.simplefilter("error", recipes.InertRecipeWarning)
+    rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(sys.argv[1])
+    found = {name: measure(name, tokenizer, rank, ranks) for name in sys.argv[2:]}
     if rank == 0:
-        print(json.dumps({"coefs": gathered, "metrics": metrics, "gradients": gradients}))
+        print(json.dumps(found))
 
 
 if __name__ == "__main__":
