@@ -17,7 +17,9 @@ def test_every_recipe_is_described(name: str) -> None:
     assert about["summary"].endswith(".")
     assert about["acts_on"]
     if name != "none":
-        assert about["bibtex"].startswith("@") and about["url"].startswith("https://") and about["how_sure"]
+        assert about["bibtex"].startswith("@")
+        assert about["url"].startswith("https://")
+        assert about["how_sure"]
     assert all(parameter["text"] for parameter in about["parameters"].values()), "every parameter is explained"
 
 
