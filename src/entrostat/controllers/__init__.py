@@ -17,6 +17,7 @@ from entrostat.controllers._checkpoint import state_from_dict as state_from_dict
 from entrostat.controllers._checkpoint import state_to_dict as state_to_dict
 from entrostat.controllers._constant import Constant as Constant
 from entrostat.controllers._dual import Dual as Dual
+from entrostat.controllers._hysteresis import Hysteresis as Hysteresis
 from entrostat.controllers._proportional import Proportional as Proportional
 from entrostat.controllers._proportional_integral import ProportionalIntegral as ProportionalIntegral
 from entrostat.controllers._relay import Relay as Relay
@@ -33,6 +34,7 @@ CONTROLLERS: dict[str, type[Controller[Any]]] = {
     "band": Band,
     "constant": Constant,
     "dual": Dual,
+    "hysteresis": Hysteresis,
     "proportional": Proportional,
     "proportional_integral": ProportionalIntegral,
     "relay": Relay,
@@ -50,6 +52,7 @@ __all__ = [
     "Constant",
     "Controller",
     "Dual",
+    "Hysteresis",
     "NonFiniteEntropyWarning",
     "Proportional",
     "ProportionalIntegral",

@@ -14,16 +14,36 @@ from entrostat.recipes._base import InertRecipeWarning as InertRecipeWarning
 from entrostat.recipes._base import Paper as Paper
 from entrostat.recipes._base import Recipe as Recipe
 from entrostat.recipes._base import combine as combine
+from entrostat.recipes._ce_gppo import ce_gppo as ce_gppo
+from entrostat.recipes._cispo import cispo as cispo
+from entrostat.recipes._clip_cov import clip_cov as clip_cov
 from entrostat.recipes._clip_higher import clip_higher as clip_higher
 from entrostat.recipes._entropy_bonus import entropy_bonus as entropy_bonus
+from entrostat.recipes._erc import erc as erc
+from entrostat.recipes._espo import espo as espo
+from entrostat.recipes._flexible_clipping import flexible_clipping as flexible_clipping
+from entrostat.recipes._gppo import gppo as gppo
+from entrostat.recipes._gspo import gspo as gspo
+from entrostat.recipes._kl_cov import kl_cov as kl_cov
 from entrostat.recipes._none import none as none
 from entrostat.recipes._redraw import Redraw as Redraw
+from entrostat.recipes._rpg import rpg as rpg
 
 RECIPES: dict[str, Callable[..., Recipe]] = {
     "aent": aent,
+    "ce_gppo": ce_gppo,
+    "cispo": cispo,
+    "clip_cov": clip_cov,
     "clip_higher": clip_higher,
     "entropy_bonus": entropy_bonus,
+    "erc": erc,
+    "espo": espo,
+    "flexible_clipping": flexible_clipping,
+    "gppo": gppo,
+    "gspo": gspo,
+    "kl_cov": kl_cov,
     "none": none,
+    "rpg": rpg,
 }
 """Every recipe by name; in Python, call the function."""
 
@@ -97,11 +117,21 @@ __all__ = [
     "Redraw",
     "aent",
     "build",
+    "ce_gppo",
+    "cispo",
+    "clip_cov",
     "clip_higher",
     "combine",
     "describe",
     "entropy_bonus",
+    "erc",
+    "espo",
+    "flexible_clipping",
     "get",
+    "gppo",
+    "gspo",
+    "kl_cov",
     "names",
     "none",
+    "rpg",
 ]

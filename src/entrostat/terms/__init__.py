@@ -3,7 +3,15 @@
 from entrostat.terms._advantage_kl import AdvantageKL as AdvantageKL
 from entrostat.terms._base import Term as Term
 from entrostat.terms._confident_weight import ConfidentWeight as ConfidentWeight
+from entrostat.terms._drift_penalty import DriftPenalty as DriftPenalty
 from entrostat.terms._entropy_bonus import EntropyBonus as EntropyBonus
 from entrostat.terms._peak_entropy import PeakEntropy as PeakEntropy
 
-__all__ = ["AdvantageKL", "ConfidentWeight", "EntropyBonus", "PeakEntropy", "Term"]
+__all__ = [
+    "AdvantageKL",
+    "ConfidentWeight",
+    "DriftPenalty",
+    "EntropyBonus",
+    "PeakEntropy",
+    "Term",
+]

@@ -1,0 +1,88 @@
+"""Clip-Cov: a few of the tokens whose update lowers the entropy most are left out of the update."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from entrostat.controllers import Constant
+from entrostat.edits import ClipBounds, CovarianceMask
+from entrostat.errors import unknown_name
+from entrostat.measures import Shannon
+from entrostat.recipes._base import Paper, Recipe
+
+ACTS_ON = "advantages"
+PAPER = Paper(
+    title="The Entropy Mechanism of Reinforcement Learning for Reasoning Language Models",
+    authors="Ganqu Cui and others",
+    year=2025,
+    url="https://arxiv.org/abs/2505.22617",
+    bibtex="""@article{cui2025entropy,
+  title   = {The Entropy Mechanism of Reinforcement Learning for Reasoning Language Models},
+  author  = {Cui, Ganqu and others},
+  journal = {arXiv preprint arXiv:2505.22617},
+  year    = {2025}
+}""",
+)
+
+
+def clip_cov(
+    *,
+    share: float = 2e-4,
+    low: float = 1.0,
+    high: float = 5.0,
+    clip_low: float = 1.0,
+    clip_high: float = 1.0,
+    scope: Literal["rollout", "micro_batch"] = "rollout",
+) -> Recipe:
+    """Clip-Cov, with the paper's share and covariance bounds and the wide clip range of its scripts.
+
+        c_t = (lp_t - mean lp) (A_t - mean A)          means over the response tokens of the batch
+        A'_t = 0 for max(floor(share N), 1) tokens drawn among those with low < c_t < high
+
+    All other tokens keep the clipped loss, whose mean is still over all `N`. It acts on the first update already.
+
+    How sure: high. Statistic, draw and defaults agree between paper and code. The paper's `N` is the batch; its code
+    takes means and draw over one micro-batch of one rank: with one response in it all advantages are equal and so all
+    covariances zero, and "at least one token" is far more than `share`. The default takes the whole rollout batch of
+    all ranks, before the first update, with the log-probs of the policy that wrote it.
+
+    Args:
+        share: tokens left out, as a share of the response tokens.
+        low: least covariance of a candidate. Made for advantages divided by the group's standard deviation.
+        high: greatest covariance of a candidate.
+        clip_low: how far the ratio may fall below 1. The official scripts have 1 on both sides, not 0.2.
+        clip_high: how far it may rise above 1.
+        scope: `"rollout"`, or `"micro_batch"` for what the published code does: the tokens of one micro-batch on one
+            rank, under the policy being trained, those beyond the clip bounds excepted.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        ValueError: a share or bound out of range, or an unknown scope.
+
+    Reference:
+        Cui et al., "The Entropy Mechanism of RL for Reasoning Language Models", arXiv 2505.22617.
+
+    Example:
+        >>> clip_cov().rollout_edits
+        (CovarianceMask(share=0.0002, low=1.0, high=5.0, across_ranks=True),)
+    """
+    if scope not in ("rollout", "micro_batch"):
+        raise unknown_name("scope", scope, ("rollout", "micro_batch"))
+    once = scope == "rollout"
+    mask = CovarianceMask(share=share, low=low, high=high, across_ranks=once)
+    bounds = ClipBounds(low=clip_low, high=clip_high)
+    return Recipe(
+        name="clip_cov",
+        summary="A few tokens of large covariance between log-prob and advantage are left out (Clip-Cov).",
+        measure=Shannon(),
+        controller=Constant(coef=0.0),
+        edits=(bounds,) if once else (bounds, mask),
+        rollout_edits=(mask,) if once else (),
+        needs=frozenset({"old_logprobs", "old_entropy"} if once else {"old_logprobs"}),
+        paper=PAPER,
+        parameters={
+            "share": share, "low": low, "high": high, "clip_low": clip_low, "clip_high": clip_high, "scope": scope
+        },
+    )  # fmt: skip

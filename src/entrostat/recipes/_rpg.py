@@ -1,0 +1,85 @@
+"""RPG: the exact gradient of a divergence to the previous policy, inside the clipped objective."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from entrostat.controllers import Constant
+from entrostat.edits import ClipBounds, DivergenceAdvantage, DualClip, Edit
+from entrostat.measures import Shannon
+from entrostat.recipes._base import Paper, Recipe
+
+ACTS_ON = "advantages"
+PAPER = Paper(
+    title="On the Design of KL-Regularized Policy Gradient Algorithms for LLM Reasoning",
+    authors="Yifan Zhang and others",
+    year=2025,
+    url="https://arxiv.org/abs/2505.17508",
+    bibtex="""@article{zhang2025design,
+  title   = {On the Design of {KL}-Regularized Policy Gradient Algorithms for {LLM} Reasoning},
+  author  = {Zhang, Yifan and others},
+  journal = {arXiv preprint arXiv:2505.17508},
+  year    = {2025}
+}""",
+)
+
+
+def rpg(
+    *,
+    coef: float = 1e-4,
+    divergence: Literal["forward", "reverse", "unnormalized_forward", "unnormalized_reverse"] = "unnormalized_reverse",
+    low: float = 0.2,
+    high: float = 0.28,
+    dual_clip: float | None = 10.0,
+) -> Recipe:
+    """Regularised policy gradient: J = E[R] - coef D, D a divergence between the policy and the one before.
+
+        w = pi / pi_old            A' = A + coef / w              D = KL(old || pi)
+                                        A - coef (log w + 1)      D = KL(pi || old)
+                                        A - coef (1 - 1/w)        D = UKL(old || pi)
+                                        A - coef log w            D = UKL(pi || old)
+
+    With A' as a constant, `-w A' grad log pi` is the gradient of `-J`. The host's clip then acts on A', as the paper's
+    does. The policy before is the one that wrote the rollouts, renewed with every rollout batch; the paper renews it
+    every K steps or when it has drifted far enough.
+
+    The paper's advantage is the reward less the group's mean, not divided by its deviation: train with TRL's
+    `scale_rewards="none"`. Divided advantages make `coef` mean something else in every group.
+
+    How sure: high. The four weights are the paper's and agree with enumeration. `coef` is small in the paper, 1e-3 was
+    worse. The published scripts import a REINFORCE form that their update never calls; this is the clipped form.
+
+    Args:
+        coef: weight of the divergence.
+        divergence: one of the four; the two unnormalised ones leave the first update on a batch as it is, the others
+            add a constant to the advantages there, which is noise of mean zero.
+        low: how far the ratio may fall below 1.
+        high: how far it may rise above 1.
+        dual_clip: ratio above which a token with A' < 0 has no gradient (10 in the published scripts); None for no
+            limit.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        ValueError: a negative `coef` or bound, `low` above 1, `dual_clip` below 1, or an unknown divergence.
+
+    Reference:
+        Zhang et al., arXiv 2505.17508.
+
+    Example:
+        >>> rpg().edits[0]
+        DivergenceAdvantage(coef=0.0001, divergence='unnormalized_reverse')
+    """
+    edits: tuple[Edit, ...] = (DivergenceAdvantage(coef=coef, divergence=divergence), ClipBounds(low=low, high=high))
+    return Recipe(
+        name="rpg",
+        summary="A divergence to the previous policy, by its exact gradient, inside the clipped objective (RPG).",
+        measure=Shannon(),
+        controller=Constant(coef=0.0),
+        edits=edits if dual_clip is None else (*edits, DualClip(limit=dual_clip)),
+        needs=frozenset({"old_logprobs"}),
+        ratio_only=True,
+        paper=PAPER,
+        parameters={"coef": coef, "divergence": divergence, "low": low, "high": high, "dual_clip": dual_clip},
+    )
