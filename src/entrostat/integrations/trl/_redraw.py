@@ -40,11 +40,15 @@ def draw_again(
     rows = redraw.prompts(len(inputs) // trainer.num_generations) * trainer.num_generations
     with _at(trainer, temperature):
         again = draw(inputs[:rows])
-    taken = (again["advantages"] > redraw.threshold).nonzero().flatten()
+    judged = again["advantages"] if redraw.judge == "advantage" else again[CARRIED["rewards"]]
+    taken = (judged > redraw.threshold).nonzero().flatten()
     taken = taken[: redraw.most(len(inputs), cooling=temperature < trainer.temperature)]
     again["advantages"] = torch.ones_like(again["advantages"])
-    again[CARRIED["group_ids"]] = again[CARRIED["group_ids"]] + output[CARRIED["group_ids"]].max() + 1
-    merged = {name: _merge(name, output[name], again[name], taken, trainer) for name in output}
+    # Groups are numbered over all ranks, so the new ones start after the last group of the last rank.
+    groups = len(inputs) // trainer.num_generations * trainer._ranks
+    again[CARRIED["group_ids"]] = again[CARRIED["group_ids"]] + groups
+    pad = trainer._tokenizer.pad_token_id
+    merged = {name: _merge(name, output[name], again[name], taken, pad) for name in output}
     # The host divides its loss by the tokens it counts.
     merged["num_items_in_batch"] = trainer._reduce(response_mask(merged).sum())
     metrics = trainer._metrics["train"]
@@ -78,13 +82,13 @@ def _at(trainer: Any, temperature: float) -> Generator[None]:
         trainer._logs = logs
 
 
-def _merge(name: str, first: Tensor, second: Tensor, taken: Tensor, trainer: Any) -> Tensor:
+def _merge(name: str, first: Tensor, second: Tensor, taken: Tensor, pad: int) -> Tensor:
     """Return `first` with its first rows replaced by the rows `taken` of `second`."""
     if first.dim() == 0:
         return first
     if first.dim() == 2:
         length = max(first.shape[1], second.shape[1])
-        fill = trainer._tokenizer.pad_token_id if name in ("prompt_ids", "completion_ids") else 0
+        fill = pad if name in ("prompt_ids", "completion_ids") else 0
         first, second = (_pad(value, length, fill, left=name in _LEFT) for value in (first, second))
     return torch.cat([second[taken], first[len(taken) :]])
 
