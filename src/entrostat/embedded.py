@@ -11,6 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "adrpo": {"parameters": {"scale": 0.02, "low": -1.0, "high": 1.0}, "train": {"beta": 0.02}},
     "aent": {"parameters": {"low": 0.2, "high": 0.4, "initial": 0.02, "rate": 0.03, "floor": 0.0, "ceiling": 0.2}},
+    "aer": {"parameters": {"rate": 0.05, "rho": 1.0, "fraction": 0.6, "ceiling": 0.05}},
+    "entropic": {"parameters": {"target": 0.2}},
     "entropy_bonus": {"parameters": {"coef": 0.03}},
+    "siren": {"parameters": {"beta": 0.1}},
+    "skywork": {"parameters": {"delta": 0.002, "ceiling": 0.05}},
+    "tre": {"parameters": {"top_p": 0.99, "coef": 0.02}},
 }

@@ -8,7 +8,9 @@ from typing import Any
 
 from entrostat.errors import unknown_name
 from entrostat.recipes import _describe
+from entrostat.recipes._adrpo import adrpo as adrpo
 from entrostat.recipes._aent import aent as aent
+from entrostat.recipes._aer import aer as aer
 from entrostat.recipes._base import HOST_OFFERS as HOST_OFFERS
 from entrostat.recipes._base import InertRecipeWarning as InertRecipeWarning
 from entrostat.recipes._base import Paper as Paper
@@ -18,6 +20,7 @@ from entrostat.recipes._ce_gppo import ce_gppo as ce_gppo
 from entrostat.recipes._cispo import cispo as cispo
 from entrostat.recipes._clip_cov import clip_cov as clip_cov
 from entrostat.recipes._clip_higher import clip_higher as clip_higher
+from entrostat.recipes._entropic import entropic as entropic
 from entrostat.recipes._entropy_bonus import entropy_bonus as entropy_bonus
 from entrostat.recipes._erc import erc as erc
 from entrostat.recipes._espo import espo as espo
@@ -28,13 +31,19 @@ from entrostat.recipes._kl_cov import kl_cov as kl_cov
 from entrostat.recipes._none import none as none
 from entrostat.recipes._redraw import Redraw as Redraw
 from entrostat.recipes._rpg import rpg as rpg
+from entrostat.recipes._siren import siren as siren
+from entrostat.recipes._skywork import skywork as skywork
+from entrostat.recipes._tre import tre as tre
 
 RECIPES: dict[str, Callable[..., Recipe]] = {
+    "adrpo": adrpo,
     "aent": aent,
+    "aer": aer,
     "ce_gppo": ce_gppo,
     "cispo": cispo,
     "clip_cov": clip_cov,
     "clip_higher": clip_higher,
+    "entropic": entropic,
     "entropy_bonus": entropy_bonus,
     "erc": erc,
     "espo": espo,
@@ -44,6 +53,9 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
     "kl_cov": kl_cov,
     "none": none,
     "rpg": rpg,
+    "siren": siren,
+    "skywork": skywork,
+    "tre": tre,
 }
 """Every recipe by name; in Python, call the function."""
 
@@ -115,7 +127,9 @@ __all__ = [
     "Paper",
     "Recipe",
     "Redraw",
+    "adrpo",
     "aent",
+    "aer",
     "build",
     "ce_gppo",
     "cispo",
@@ -123,6 +137,7 @@ __all__ = [
     "clip_higher",
     "combine",
     "describe",
+    "entropic",
     "entropy_bonus",
     "erc",
     "espo",
@@ -134,4 +149,7 @@ __all__ = [
     "names",
     "none",
     "rpg",
+    "siren",
+    "skywork",
+    "tre",
 ]

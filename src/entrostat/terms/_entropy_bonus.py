@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from entrostat.batch import TokenBatch
+from entrostat.errors import require_count, sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +20,13 @@ class EntropyBonus:
 
     `H` is the batch's `clamped_entropy`, that is, whatever the recipe measures; with a Shannon measure this is the
     ordinary entropy bonus, with a clamped one AEnt's. `w` is the batch's `weight`, 1 unless a rollout edit set it.
+
+    Args:
+        keep: where the measure keeps this many tokens, multiply by `log V / log keep`: the largest entropy of the whole
+            vocabulary over the largest of `keep` tokens. None for no factor.
+
+    Raises:
+        ValueError: `keep` below 2.
 
     Reference:
         Williams and Peng 1991 (the bonus); Shen, arXiv 2509.03493, section 4.1 (clamped).
@@ -31,10 +40,26 @@ class EntropyBonus:
         tensor([[-0.1500, -0.1500]])
     """
 
+    keep: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.keep is not None:
+            require_count("keep", self.keep, least=2)
+
     def __call__(self, batch: TokenBatch, coef: float) -> Tensor:
-        """Return `-coef * w * H` of each token, `[B, T]`."""
+        """Return `-coef * w * H` of each token, `[B, T]`.
+
+        Raises:
+            ValueError: `keep` is given and the batch does not know its vocabulary.
+        """
         if coef == 0:
             # No graph for a bonus that is switched off: nothing of it is computed in the backward pass.
             return torch.zeros_like(batch.clamped_entropy, requires_grad=False)
-        bonus = batch.clamped_entropy * -coef
-        return bonus if batch.weight is None else bonus * batch.weight
+        return batch.weighed(batch.clamped_entropy * -(coef * self._factor(batch.vocab)))
+
+    def _factor(self, vocab: int | None) -> float:
+        if self.keep is None:
+            return 1.0
+        if vocab is None:
+            raise ValueError(sentence("vocab", "be known to a bonus with `keep`", None))
+        return math.log(vocab) / math.log(self.keep)
