@@ -2,9 +2,9 @@
 
     python benchmarks/closed_loop.py DIR [--seeds 3] [--steps 240]
 
-Trains every line below for every seed (a second call goes on where the first was stopped), then prints, from the records
-alone, each claim with its figures per seed and whether they bear it out. Entropy is that of the full distribution over
-the response tokens of each step, nats.
+Trains every line below for every seed (a second call goes on where the first was stopped), then prints, from the
+records alone, each claim with its figures per seed and whether they bear it out. Entropy is that of the full
+distribution over the response tokens of each step, nats.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from entrostat.runs import JobDirectory, run_directories, run_job
 TARGET = 0.5
 FLOOR = 0.4
 PLATEAUS = (0.3, 0.5, 0.7)
-SCHEDULE = {"low": 0.6, "high": 0.7, "last_low": 0.3, "last_high": 0.4}
+SCHEDULE = {"low": 0.6, "high": 0.7, "low_end": 0.3, "high_end": 0.4}
 Curves = dict[str, dict[int, list[StepRecord]]]
 
 
@@ -76,8 +76,8 @@ def scheduled(curves: Curves) -> tuple[str, bool]:
         hits: list[bool] = []
         for record in records[20:]:
             share = (record.step - 1) / total
-            low = SCHEDULE["low"] + (SCHEDULE["last_low"] - SCHEDULE["low"]) * share
-            high = SCHEDULE["high"] + (SCHEDULE["last_high"] - SCHEDULE["high"]) * share
+            low = SCHEDULE["low"] + (SCHEDULE["low_end"] - SCHEDULE["low"]) * share
+            high = SCHEDULE["high"] + (SCHEDULE["high_end"] - SCHEDULE["high"]) * share
             hits.append(low <= record.entropy <= high)
         return fmean(hits)
 
