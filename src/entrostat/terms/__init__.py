@@ -6,6 +6,7 @@ from entrostat.terms._confident_weight import ConfidentWeight as ConfidentWeight
 from entrostat.terms._drift_penalty import DriftPenalty as DriftPenalty
 from entrostat.terms._entropy_bonus import EntropyBonus as EntropyBonus
 from entrostat.terms._peak_entropy import PeakEntropy as PeakEntropy
+from entrostat.terms._response_entropy import ResponseEntropy as ResponseEntropy
 
 __all__ = [
     "AdvantageKL",
@@ -13,5 +14,6 @@ __all__ = [
     "DriftPenalty",
     "EntropyBonus",
     "PeakEntropy",
+    "ResponseEntropy",
     "Term",
 ]
