@@ -48,8 +48,8 @@ def entropic(
     low: the reverse. There is no entropy in the loss. The term is not clipped, as in the authors' code.
 
     How sure: high on law, signs, mask and defaults, read in code; `(1 + alpha) J_pos - (1 - alpha) J_neg` is the
-    paper's form as another paper quotes it. Ours differs where the code departs from that form: one alpha per window from
-    the mean over all ranks, where the code has one per micro-batch and rank; a saved integral; and the denominator.
+    paper's form as another paper quotes it. Ours differs where the code departs from that form: one alpha per window,
+    from the mean over all ranks, where the code has one per micro-batch and rank; a saved integral; the denominator.
 
     Args:
         target: entropy to hold, nats per token. Depends on the model: no default (authors' script: 0.1).
