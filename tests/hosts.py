@@ -1,9 +1,7 @@
-"""What a host does with a batch, for tests: its clipped loss on the edited batch, its averages, several ranks."""
+"""What a host does with a batch, for tests: its clipped loss on the edited batch, averaged in one of two ways."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -75,25 +73,3 @@ def host_gradient(recipe: Recipe, batch: TokenBatch, average: str = "tokens") ->
     for term in recipe.terms:
         loss = loss + reduced(term(edited, coef), edited.mask, "tokens")
     return gradient(loss, batch)
-
-
-def on_ranks(batches: Sequence[TokenBatch], work: Callable[[TokenBatch], Any]) -> list[Any]:
-    """Do the same work on every batch as if each lay on a rank of its own; `gather` joins what all of them bring."""
-    barrier, brought, results = threading.Barrier(len(batches)), [torch.empty(0)] * len(batches), [None] * len(batches)
-
-    def rank(number: int) -> None:
-        def gather(values: Tensor) -> Tensor:
-            brought[number] = values
-            barrier.wait(timeout=20)
-            joined = torch.cat(brought)
-            barrier.wait(timeout=20)
-            return joined
-
-        results[number] = work(batches[number].replace(gather=gather))
-
-    threads = [threading.Thread(target=rank, args=(number,)) for number in range(len(batches))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results

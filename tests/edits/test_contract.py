@@ -7,37 +7,66 @@ from typing import Any
 import pytest
 import torch
 
-from entrostat import edits
+from entrostat import TokenBatch, edits
 
 from ..batches import batch
 
 NEUTRAL: list[tuple[Any, Any]] = [
     (edits.EntropyMask(keep=1.0), edits.EntropyMask(keep=0.4)),
     (edits.EntropyMask(keep=1.0, rescale=False), edits.EntropyMask(keep=0.4, rescale=False)),
+    (edits.EntropyAdvantage(alpha=0.0, kappa=2.0), edits.EntropyAdvantage(alpha=0.4, kappa=2.0)),
+    (edits.ScaleAdvantage(factor=1.0), edits.ScaleAdvantage(factor=0.0)),
+    (edits.ClipBounds(), edits.ClipBounds(low=0.1, high=0.3)),
+    (edits.CovarianceMask(share=0.0), edits.CovarianceMask(share=0.3, low=0.0)),
+    (edits.DivergenceAdvantage(coef=0.0), edits.DivergenceAdvantage(coef=0.1)),
+    (edits.DualClip(limit=float("inf")), edits.DualClip(limit=1.0)),
+    (edits.EntropyRatioMask(low=1.0, high=float("inf")), edits.EntropyRatioMask()),
+    (edits.PreservedGradient(), edits.PreservedGradient(low=1.0, high=1.0)),
+    # No setting of these leaves a batch alone.
+    (None, edits.ClippedWeight(high=0.1)),
+    (None, edits.CovarianceWeight(share=0.3)),
+    (None, edits.FlexibleBounds()),
+    (None, edits.FlexibleBounds(shape="OD")),
+    (None, edits.GroupedRatio()),
+    (None, edits.GroupedRatio(denominator="old")),
+    (None, edits.SequenceRatio()),
+    (None, edits.VerifiedAdvantage(above=-0.5)),
 ]
+FIELDS = (*edits.EDITABLE, "weight")
 
 
-@pytest.mark.parametrize(("neutral", "active"), NEUTRAL)
-def test_the_contract(neutral: Any, active: Any) -> None:
+def moved() -> TokenBatch:
+    """Return a batch with all that a host may add; masked positions hold NaN, half of the advantages are negative."""
     before = batch(garbage=True)
-    assert neutral(before) is before
-    kept = {name: getattr(before, name).detach().clone() for name in edits.EDITABLE}
+    return before.replace(
+        advantages=before.advantages - 0.5,
+        old_entropy=before.entropy.detach() * (1 + before.kept_mass),
+        vocab=37,
+        total_steps=9,
+        weight=torch.ones_like(before.advantages),
+    )
+
+
+@pytest.mark.parametrize(("neutral", "active"), NEUTRAL, ids=lambda edit: type(edit).__name__)
+def test_the_contract(neutral: Any, active: Any) -> None:
+    before = moved()
+    assert neutral is None or neutral(before) is before
+    kept = {name: getattr(before, name).detach().clone() for name in FIELDS}
     after = active(before)
-    changed = [name for name in edits.EDITABLE if getattr(after, name) is not getattr(before, name)]
+    changed = [name for name in FIELDS if getattr(after, name) is not getattr(before, name)]
     assert changed, "an active edit changes something"
+    assert active.sets <= set(changed)
     masked = ~before.mask.bool()
-    for name in edits.EDITABLE:
+    for name in FIELDS:
         torch.testing.assert_close(
             getattr(before, name).detach(), kept[name], equal_nan=True, msg=f"{name} changed in place"
         )
-        torch.testing.assert_close(
-            getattr(after, name)[masked].detach(),
-            kept[name][masked],
-            equal_nan=True,
-            msg=f"{name} changed under the mask",
-        )
     for name in changed:
-        assert not getattr(after, name).requires_grad
+        value = getattr(after, name)
+        assert not value.requires_grad
+        assert value[~masked].isfinite().all() or name == "clip_high", "an unbounded clip is the one infinity"
+        if name != "weight":  # no term reads it there
+            torch.testing.assert_close(value[masked], kept[name][masked], equal_nan=True, msg=f"{name} under the mask")
 
 
 def test_the_highest_entropies_keep_their_advantage() -> None:
