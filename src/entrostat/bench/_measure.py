@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -133,7 +134,9 @@ def extra_bytes(case: Case, provider: str) -> int | None:
     """Peak memory of one way beyond its inputs, seen from a fresh process."""
     request = json.dumps({**asdict(case), "provider": provider, "threads": torch.get_num_threads()})
     command = [sys.executable, "-W", "ignore", "-c", "from entrostat.bench import _measure; _measure.report_memory()"]
-    done = subprocess.run([*command, request], capture_output=True, text=True, check=False)
+    # glibc raises this threshold as it goes and then keeps freed blocks: measure what is asked for, not what it hoards.
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
+    done = subprocess.run([*command, request], capture_output=True, text=True, check=False, env=environment)
     return int(done.stdout.split()[-1]) if done.returncode == 0 and done.stdout.strip() else None
 
 
