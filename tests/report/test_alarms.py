@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from entrostat.report._alarms import alarms
+from entrostat.analysis._alarms import alarms
 from entrostat.report._load import load
 
 MakeRun = Callable[..., Path]
@@ -17,7 +17,7 @@ MakeRun = Callable[..., Path]
 def found(make_run: MakeRun) -> Callable[..., dict[str, tuple[int, float]]]:
     def find(label: str = "aent", **settings: Any) -> dict[str, tuple[int, float]]:
         (run,) = load([make_run(label, **settings)])
-        return {alarm.kind: (alarm.step, alarm.value) for alarm in alarms(run)}
+        return {alarm.kind: (alarm.step, alarm.value) for alarm in alarms(run.curves)}
 
     return find
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from entrostat.report._alarms import Alarm, alarms, end, setting, start
+from entrostat.analysis._alarms import Alarm, alarms, end, start
 from entrostat.report._load import Run
-from entrostat.report._statistics import Estimate, estimate, mean, running_mean
+from entrostat.analysis._statistics import Estimate, estimate, mean, running_mean
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -128,7 +128,7 @@ def facts(run: Run) -> Facts:
     removed = [record.entropy - record.clamped_entropy for record in run.steps]
     return Facts(
         run=run,
-        alarms=alarms(run),
+        alarms=alarms(run.curves),
         entropy_start=start(entropy),
         entropy=end(entropy),
         clamped_entropy=end(_values(run, "clamped_entropy")),
@@ -151,7 +151,7 @@ def _values(run: Run, name: str) -> list[float]:
 
 
 def _in_band(run: Run) -> float | None:
-    warmup = setting(run.parameters, "warmup") or 0
+    warmup = run.curves.setting("warmup") or 0
     inside = [
         record.band_low <= record.clamped_entropy <= record.band_high
         for record in run.steps

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from entrostat import records
+from entrostat.analysis._curves import Curves, of_records
 from entrostat.errors import require
 from entrostat.records import EvaluationRecord, StepRecord
 
@@ -45,6 +46,8 @@ class Run:
     status: str
     """`waiting`, `running`, `done`, `stopped` or `failed`."""
     description: str = ""
+    acts_on: str = ""
+    """What the recipe acts on; empty where the run does not say."""
     task: str = ""
     model: str = ""
     wall_seconds: float | None = None
@@ -63,6 +66,17 @@ class Run:
     def finished(self) -> bool:
         """Whether its last values may be called final."""
         return self.status == "done" and bool(self.steps)
+
+    @property
+    def curves(self) -> Curves:
+        """The run as curves."""
+        return of_records(
+            (*self.steps, *self.evaluations),
+            name=f"{self.label}, seed {self.seed}",
+            recipe=self.recipe,
+            acts_on=self.acts_on,
+            parameters=self.parameters,
+        )
 
     def series(self, name: str) -> list[tuple[int, float]]:
         """Return (step, value) of one field of the step records, where it was measured and finite."""
@@ -122,6 +136,7 @@ def _load_run(path: Path) -> Run:
         planned=_field(described, "steps", int, path),
         status=_field(described, "status", str, path),
         description=_field(described, "description", str, path, default=""),
+        acts_on=_field(described, "acts_on", str, path, default=""),
         task=_field(described, "task", str, path, default=""),
         model=_field(described, "model", str, path, default=""),
         wall_seconds=_seconds(described.get("wall_seconds")),

@@ -6,7 +6,17 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from entrostat.report._alarms import COLLAPSED, EXPLODED, LEAKED, PINNED, WINDOW
+from entrostat.analysis._alarms import (
+    COLLAPSED,
+    EXPLODED,
+    INERT_MASS,
+    INERT_SHARE,
+    LEAKED,
+    PINNED,
+    SWING,
+    SWINGS,
+    WINDOW,
+)
 from entrostat.report._facts import Group
 from entrostat.report._load import Run
 from entrostat.report._panels import window
@@ -98,7 +108,9 @@ def _notes(runs: list[Run]) -> str:
         "Lines of many points are thinned for drawing; the least and the greatest of every stretch stay.",
         f"A finding must last {WINDOW} steps. Collapsed: entropy under {COLLAPSED:.0%} of its start until the "
         f"end. Exploded: entropy over {EXPLODED:g} times its start. Leaked: over {LEAKED:.0%} of the probability "
-        f"on useless tokens. Pinned: the coefficient at its ceiling in at least {PINNED:.0%} of the steps. Held "
+        f"on useless tokens. Pinned: the coefficient at its ceiling in at least {PINNED:.0%} of the steps. "
+        f"Oscillated: at least {SWINGS} swings by a factor of {SWING:g} or more, up and down in turn. Inert: a clamp "
+        f"that removes under {INERT_MASS:.0%} of the probability and under {INERT_SHARE:.0%} of the entropy. Held "
         f"in band: inside it for at least {HELD:.0%} of the steps after warm-up.",
         "Drag across a plot to zoom all of them; double-click to see the whole run again.",
     )

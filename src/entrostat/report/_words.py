@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from entrostat.report._alarms import COLLAPSED, EXPLODED, LEAKED, Alarm
+from entrostat.analysis._alarms import COLLAPSED, EXPLODED, INERT_MASS, INERT_SHARE, LEAKED, Alarm
 from entrostat.report._facts import Facts, Group, start_model
 from entrostat.report._load import Run
-from entrostat.report._statistics import Estimate, mean
+from entrostat.analysis._statistics import Estimate, mean
 from entrostat.report._text import ABSENT, listed, number, percent, with_interval
 
 Name = Callable[[Group], str]
@@ -170,7 +170,7 @@ def _clamp(group: Group) -> str:
     if mass.mean == 0 and nats.mean == 0:
         return "Nothing was clamped: its measure is the full entropy."
     part = abs(nats.mean) / whole.mean if whole.mean > 0 else 0.0
-    did = "it was nearly inert" if part < 0.05 and mass.mean < 0.01 else "it did something"
+    did = "it was nearly inert" if part < INERT_SHARE and mass.mean < INERT_MASS else "it did something"
     return (
         f"The clamp removed {percent(mass.mean)} of the probability and {number(nats.mean)} nats "
         f"({percent(part)} of the entropy) on average over the run: {did}."
@@ -213,7 +213,18 @@ _WARNINGS: dict[str, Callable[[list[tuple[Facts, Alarm]]], str]] = {
         f"at worst {percent(_worst(found))}."
     ),
     "pinned": _pinned,
+    "oscillated": lambda found: (
+        f"Oscillated: entropy swung up and down {_worst(found):.0f} times at most, {_begins(found)}."
+    ),
     "idle": lambda _: "Idle: the coefficient was zero at every step, so the recipe's term did nothing.",
+    "unclipped": lambda _: (
+        "Inert: no token's ratio ever reached a clip bound, so the recipe's bounds did nothing. With one update per "
+        "batch of rollouts the ratio is 1."
+    ),
+    "inert": lambda found: (
+        f"Inert: the clamp removed at most {percent(_worst(found))} of the probability and next to nothing of the "
+        "entropy."
+    ),
 }
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from entrostat import job as jobs
+from entrostat import recipes
 from entrostat.files import replace_text
 from entrostat.job import Job, RecipeJob
 
@@ -145,6 +146,7 @@ class JobDirectory:
             task="countdown",
             model=job.model or "embedded warm start",
             description=recipe.build().summary,
+            acts_on="+".join(recipes.describe(part)["acts_on"] for part in recipe.recipe.split("+")),
             wall_seconds=None,
             process_seconds=None,
         )

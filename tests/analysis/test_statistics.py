@@ -5,7 +5,7 @@ import math
 import pytest
 
 from entrostat.report._lines import outline, packed, thinned
-from entrostat.report._statistics import estimate, mean, medians, running_mean, smoothed, student_t
+from entrostat.analysis._statistics import estimate, mean, medians, running_mean, smoothed, student_t
 
 
 @pytest.mark.parametrize(
