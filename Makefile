@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: run test lint types contract unit job clean
+.PHONY: run test lint types contract unit job triton clean
 
 run: .venv/run.done
 	$(BIN)/entrostat run $(ARGS)
@@ -45,6 +45,18 @@ job:
 	rm -rf .venv/job && $(BIN)/entrostat run --steps 3 --recipe none --recipe aent --out .venv/job
 	$(BIN)/entrostat report .venv/job --out .venv/job/again.html
 	$(BIN)/entrostat cite .venv/job
+
+# The Triton kernels without a GPU: in Triton's interpreter, then compiled ahead of time. About 10 minutes.
+triton: .venv/triton.done
+	OMP_NUM_THREADS=1 TRITON_INTERPRET=1 .venv/triton/bin/python -m pytest tests/ops -k triton -p no:cacheprovider
+	.venv/triton/bin/python -m pytest tests/ops/test_triton_compiles.py -p no:cacheprovider
+	.venv/triton/bin/python benchmarks/triton_resources.py benchmarks/results/triton_resources.csv
+
+.venv/triton.done: .venv/test.done
+	$(PYTHON) -m venv .venv/triton
+	.venv/triton/bin/python -m pip --quiet install --constraint constraints.txt torch
+	.venv/triton/bin/python -m pip --quiet install --constraint constraints.txt --editable '.[run,dev]' triton==3.9.0
+	@touch $@
 
 clean:
 	rm -rf .venv build dist

@@ -19,10 +19,10 @@ from entrostat.job import EvaluationJob, Job, RecipeJob
 from entrostat.records import StepRecord, read
 from entrostat.runs import JobDirectory, run_directories, run_job
 
-TARGET = 0.5
-FLOOR = 0.4
-PLATEAUS = (0.3, 0.5, 0.7)
-SCHEDULE = {"low": 0.6, "high": 0.7, "low_end": 0.3, "high_end": 0.4}
+TARGET = 0.25
+FLOOR = 0.25
+PLATEAUS = (0.15, 0.25, 0.4)
+SCHEDULE = {"low": 0.3, "high": 0.4, "low_end": 0.15, "high_end": 0.25}
 Curves = dict[str, dict[int, list[StepRecord]]]
 
 
@@ -35,7 +35,7 @@ def lines() -> tuple[RecipeJob, ...]:
         RecipeJob(name="entropic", label="entropic-p", parameters={**pi, "ki": 0.0}),
         RecipeJob(name="entrocraft", parameters={**SCHEDULE, "shape": "linear"}),
         RecipeJob(name="skywork", parameters={"target": FLOOR, "delta": 0.002, "ceiling": 0.1}),
-        RecipeJob(name="era", parameters={"low": 0.45, "high": 3.0}),
+        RecipeJob(name="era", parameters={"low": 0.8}),
         *(RecipeJob(name="aepo", label=f"aepo-{target}", parameters={"target": target}) for target in PLATEAUS),
     )
 
