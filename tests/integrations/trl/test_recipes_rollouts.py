@@ -6,7 +6,6 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -182,18 +181,6 @@ def test_it_trains_and_differs_from_no_recipe(make_trainer: Make, recipe: recipe
     plain, ours = (torch.cat([weight.flatten() for weight in each.model.parameters()]) for each in trained)
     assert torch.isfinite(ours).all()
     assert not torch.equal(plain, ours)
-
-
-@pytest.mark.train
-@pytest.mark.parametrize("name", ["aepo", "stare", "entrocraft", "era"])
-def test_a_resumed_run_repeats_the_uninterrupted_one(make_trainer: Make, tmp_path: Path, name: str) -> None:
-    saving: dict[str, Any] = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "shuffle_dataset": False}
-    straight = make_trainer(EVERY[name], **saving, output_dir=str(tmp_path / "run"))
-    straight.train()
-    resumed = make_trainer(EVERY[name], **saving, output_dir=str(tmp_path / "other"))
-    resumed.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-2"))
-    for metric in ("entropy_control/coef", "entropy_control/entropy", "loss"):
-        assert logged(resumed, metric)[-2:] == logged(straight, metric)[-2:]
 
 
 def test_entropy_advantage_reaches_the_loss_within_its_bound(make_trainer: Make) -> None:
