@@ -136,6 +136,24 @@ def report(
 
 
 @app.command()
+def diagnose(
+    run: Annotated[
+        Path, typer.Argument(help="A run's directory, trainer_state.json, TensorBoard directory, verl log, or .csv.")
+    ],
+    json: Json = False,
+) -> None:
+    """Find what is wrong with a run from its log alone, and say what to try next."""
+    from entrostat.diagnose import diagnose as examine
+    from entrostat.diagnose._words import told
+
+    found = examine(run)
+    if json:
+        print(json_module.dumps([diagnosis.as_dict() for diagnosis in found], indent=1))
+    else:
+        print("\n\n".join(map(told, found)))
+
+
+@app.command()
 def recipes(name: Annotated[str | None, typer.Argument(help="Show one recipe.")] = None, json: Json = False) -> None:
     """List the recipes with what they act on and need, or show one: equations, parameters, defaults, paper."""
     chosen = recipe_list.names() if name is None else [name]

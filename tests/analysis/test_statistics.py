@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from entrostat.report._lines import outline, packed, thinned
 from entrostat.analysis._statistics import estimate, mean, medians, running_mean, smoothed, student_t
+from entrostat.report._lines import outline, packed, thinned
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ LEAKED = 0.01
 """Mass on useless tokens that counts as a leak."""
 PINNED = 0.2
 """Share of the steps at its ceiling from which a coefficient counts as pinned."""
-SWING = 1.5
+SWING = 2.0
 """Factor between a low and the next high, or back, from which a movement of entropy counts as a swing."""
 SWINGS = 4
 """Swings, up and down in turn, from which entropy counts as oscillating: two whole periods."""

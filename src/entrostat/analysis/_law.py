@@ -15,9 +15,11 @@ of neighbouring steps are alike; g = (1 + r) / (1 - r), with their lag-one corre
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 
+from entrostat.analysis._alarms import alarms
 from entrostat.analysis._curves import Curves, Point
 from entrostat.analysis._statistics import student_t
 
@@ -110,6 +112,8 @@ def fit_law(curves: Curves) -> Law | NoLaw:
     if len(found) < LEAST:
         missing = "neither reward nor accuracy is on record" if not found else f"only {len(found)} points are on record"
         return NoLaw(f"{missing}; the fit needs {LEAST}")
+    if any(alarm.kind == "exploded" for alarm in alarms(curves)):
+        return NoLaw("entropy exploded; the law tells what spending entropy buys, not what losing it costs")
     if max(h for h, _ in found) > 20:
         return NoLaw("the entropy is far above that of a language model, so these are no nats per token")
     blocks = _blocked([(math.exp(h), r) for h, r in found])
@@ -154,6 +158,6 @@ def _fit(blocks: list[tuple[float, float]], performance: str) -> Law | NoLaw:
 def _alike(residuals: list[float], squared: float) -> float:
     if squared == 0:
         return 1.0
-    r = sum(a * b for a, b in zip(residuals, residuals[1:], strict=False)) / squared
+    r = sum(a * b for a, b in itertools.pairwise(residuals)) / squared
     r = min(max(r, 0.0), 0.9)
     return (1 + r) / (1 - r)

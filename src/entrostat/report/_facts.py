@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from entrostat.analysis._alarms import Alarm, alarms, end, start
-from entrostat.report._load import Run
 from entrostat.analysis._statistics import Estimate, estimate, mean, running_mean
+from entrostat.report._load import Run
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

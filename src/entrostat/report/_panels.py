@@ -7,10 +7,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from entrostat.analysis._statistics import medians, smoothed
 from entrostat.report._facts import Group
 from entrostat.report._lines import Point, outline, packed, thinned
 from entrostat.report._load import Run
-from entrostat.analysis._statistics import medians, smoothed
 from entrostat.report._text import number, percent
 
 Series = Callable[[Run], list[Point]]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+from entrostat.analysis._statistics import Estimate, estimate
 from entrostat.report._facts import Facts, Group, start_model
 from entrostat.report._load import Run
-from entrostat.analysis._statistics import Estimate, estimate
 from entrostat.report._text import ABSENT, PLUS_MINUS, duration, label, number, percent, with_interval
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from entrostat.analysis._alarms import COLLAPSED, EXPLODED, INERT_MASS, INERT_SHARE, LEAKED, Alarm
+from entrostat.analysis._statistics import Estimate, mean
 from entrostat.report._facts import Facts, Group, start_model
 from entrostat.report._load import Run
-from entrostat.analysis._statistics import Estimate, mean
 from entrostat.report._text import ABSENT, listed, number, percent, with_interval
 
 Name = Callable[[Group], str]

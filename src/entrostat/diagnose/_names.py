@@ -1,0 +1,83 @@
+"""What other programs call the quantities that we diagnose by, and how rows under their names become curves."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+
+from entrostat.analysis import Curves
+
+Row = tuple[int, Mapping[str, float]]
+
+# Our name <- theirs, the surest first. All compared in lower case and without a leading `train/`.
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "entropy": (
+        "entropy_control/entropy", "entropy", "actor/entropy", "actor/entropy_loss", "policy_entropy", "entropy_loss",
+        "policy/entropy_avg", "critic/entropy/mean", "entropy/all/mean", "objective/entropy", "approx_entropy",
+    ),
+    "clamped_entropy": (
+        "entropy_control/clamped_entropy", "clamped_entropy", "actor/aent/clamped_entropy", "aent/entropy_clamped",
+    ),
+    "kept_mass": ("entropy_control/kept_mass", "kept_mass", "aent/clamp_mass"),
+    "coef": (
+        "entropy_control/coef", "coef", "entropy_coef", "entropy_coeff", "actor/entropy_coeff", "actor/entropy_coef",
+        "aent/coef",
+    ),
+    "bonus": ("entropy_control/bonus", "bonus", "aent/bonus"),
+    "useless_mass": ("entropy_control/watched_mass", "useless_mass"),
+    "reward": ("reward", "critic/rewards/mean", "critic/score/mean", "rewards/mean", "reward/mean", "mean_reward"),
+    "accuracy": ("accuracy", "pass@1", "eval/accuracy", "eval_accuracy", "eval_reward", "eval/reward"),
+    "length": ("completions/mean_length", "response_length/mean", "length"),
+    "clip_low": ("clip_ratio/low_mean", "clip_low"),
+    "clip_high": ("clip_ratio/high_mean", "clip_high"),
+    "silent_groups": ("frac_reward_zero_std", "silent_groups"),
+    "grad_norm": ("grad_norm", "actor/grad_norm"),
+}  # fmt: skip
+# verl names a validation score by data set, metric and k.
+_VALIDATION = re.compile(r"val-core/.+/mean@\d+|val/test_score/.+")
+
+
+def plain(name: str) -> str:
+    """Return a quantity's name as it is compared.
+
+    Example:
+        >>> plain("train/Entropy"), plain("my-run - actor/entropy")
+        ('entropy', 'actor/entropy')
+    """
+    # A tracker's table names its columns `RUN - QUANTITY`.
+    return name.strip().rpartition(" - ")[2].lower().removeprefix("train/").removeprefix("train_")
+
+
+def curves(rows: Iterable[Row], *, name: str, source: str) -> Curves:
+    """Return rows of (step, value by name) as curves. A step logged twice, as after a resume, counts as logged last.
+
+    Raises:
+        ValueError: no row has an entropy, or the entropy is negative.
+    """
+    found: dict[str, dict[int, float]] = {}
+    for step, values in rows:
+        for key, value in values.items():
+            found.setdefault(plain(key), {})[step] = value
+    values = {ours: sorted(taken.items()) for ours in NAMES if (taken := _taken(found, ours))}
+    _check(values.get("entropy", []), found, name)
+    return Curves(name=name, source=source, values=values)
+
+
+def _taken(found: Mapping[str, dict[int, float]], ours: str) -> dict[int, float]:
+    theirs = next((key for key in NAMES[ours] if key in found), None)
+    if theirs is None and ours == "accuracy":
+        theirs = min((key for key in found if _VALIDATION.fullmatch(key)), default=None)
+    return found[theirs] if theirs is not None else {}
+
+
+def _check(entropy: list[tuple[int, float]], found: Mapping[str, object], name: str) -> None:
+    finite = [value for _, value in entropy if math.isfinite(value)]
+    if not finite:
+        near = sorted(key for key in found if "entropy" in key)
+        hint = (
+            f"the nearest are {', '.join(near[:5])}" if near else f"it has {', '.join(sorted(found)[:8]) or 'nothing'}"
+        )
+        raise ValueError(f"{name} has no entropy to diagnose by, under names such as actor/entropy; {hint}.")
+    if sum(finite) < 0:
+        raise ValueError(f"{name} has a negative entropy: what is read there must be nats per token, and no loss.")
