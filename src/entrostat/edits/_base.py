@@ -12,11 +12,11 @@ class Edit(Protocol):
     """`TokenBatch` -> `TokenBatch`.
 
     In every micro-batch it may change `advantages`, `old_logprobs`, `clip_low` and `clip_high`: those are what a host's
-    loss reads (`EDITABLE`). As a rollout edit it sees the fresh rollouts of a whole generation batch once, before the
-    first update on them, with whole groups (some of them perhaps on other ranks: use `gather`); there it may change
-    `advantages`, `weight` and `logit_scale` (`ROLLOUT_EDITABLE`), which stay with the responses through every update.
-    `logprobs`, `entropy`, `clamped_entropy` and `old_entropy` are then those of the policy that wrote them, or NaN
-    unless the recipe needs `old_entropy`.
+    loss reads (`EDITABLE`); and `weight`, which only the recipe's terms read. As a rollout edit it sees the fresh
+    rollouts of a whole generation batch once, before the first update on them, with whole groups (some of them perhaps
+    on other ranks: use `gather`); there it may change `advantages`, `weight` and `logit_scale` (`ROLLOUT_EDITABLE`),
+    which stay with the responses through every update. `logprobs`, `entropy`, `clamped_entropy` and `old_entropy` are
+    then those of the policy that wrote them, or NaN unless the recipe needs `old_entropy`.
 
     `sets` names what it puts in place whatever stood there before: two edits that set one field contradict each other.
 

@@ -17,8 +17,9 @@ class CovarianceWeight:
         c_t = (lp_t - mean lp) (A_t - mean A)
         w_t = 1 at the max(floor(share N), 1) tokens of largest c_t, provided c_t > 0
 
-    Means, `N` and the choice are over all tokens of the batch on all ranks. A token whose covariance is not positive is
-    never chosen: in a batch without any advantage all are zero, and "the largest" would be an accident.
+    Means, `N` and the choice are over all tokens of the batch on all ranks; equal ones at the edge are all chosen. A
+    token whose covariance is not positive never is: in a batch without any advantage all are zero, and "the largest"
+    would be an accident.
 
     Args:
         share: tokens to choose, as a share of the response tokens.

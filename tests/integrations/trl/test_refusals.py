@@ -49,6 +49,30 @@ def test_a_reference_model_that_is_not_there(make_trainer: Make, settings: Calla
     refuse_conflicts(settings(beta=0.01), needy)
 
 
+@pytest.mark.parametrize(
+    ("recipe", "changes", "says"),
+    [
+        (recipes.clip_higher(), {"loss_type": "sapo"}, "`loss_type` must be one with PPO's clip"),
+        (
+            recipes.cispo(high=1.0),
+            {"loss_type": "cispo", "epsilon_high": 5.0},
+            "`loss_type` must be one with PPO's clip",
+        ),
+        (recipes.ce_gppo(), {"importance_sampling_level": "sequence"}, "'ce_gppo' makes each token's ratio itself"),
+        (recipes.erc(), {"off_policy_mask_threshold": 0.5}, "`off_policy_mask_threshold` must be None"),
+    ],
+)
+def test_a_loss_that_forms_its_ratio_another_way(
+    make_trainer: Make, recipe: recipes.Recipe, changes: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        make_trainer(recipe, num_iterations=2, **changes)
+
+
+def test_clip_bounds_go_with_a_sequence_s_ratio(make_trainer: Make) -> None:
+    make_trainer(recipes.clip_higher(), num_iterations=2, importance_sampling_level="sequence")
+
+
 def test_a_measure_the_head_cannot_compute(make_trainer: Make) -> None:
     with pytest.raises(ValueError, match="fused head cannot compute"):
         make_trainer(dataclasses.replace(AENT, measure=measures.Tsallis(q=2.0)))

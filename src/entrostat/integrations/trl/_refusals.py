@@ -47,6 +47,7 @@ def refuse_conflicts(args: Any, recipe: Recipe) -> None:
     if (recipe.edits or recipe.rollout_edits) and args.use_liger_kernel:
         raise ValueError(sentence("use_liger_kernel", "be False with a recipe that edits the loss's inputs", True))
     _refuse_missing(args, recipe)
+    _refuse_ratio(args, recipe)
 
 
 def _refuse_missing(args: Any, recipe: Recipe) -> None:
@@ -63,6 +64,26 @@ def _refuse_missing(args: Any, recipe: Recipe) -> None:
         raise ValueError(
             sentence("use_bias_correction_kl", 'be False with importance_sampling_level="sequence"', True, remedy)
         )
+
+
+def _refuse_ratio(args: Any, recipe: Recipe) -> None:
+    """Raise if TRL's loss would not form its ratio per token, or not clip it, where an edit counts on that."""
+    of_clip = {"clip_low", "clip_high", "old_logprobs"}
+    if args.loss_type in ("cispo", "sapo", "vespo") and of_clip & _set_by(recipe):
+        remedy = f"Recipe {recipe.name!r} sets clip bounds or ratio, which this loss does not read that way."
+        raise ValueError(
+            sentence("loss_type", "be one with PPO's clip, such as 'dapo' or 'grpo'", args.loss_type, remedy)
+        )
+    if args.importance_sampling_level != "token" and "old_logprobs" in _set_by(recipe):
+        level, remedy = args.importance_sampling_level, f"Recipe {recipe.name!r} makes each token's ratio itself."
+        raise ValueError(sentence("importance_sampling_level", "be 'token'", level, remedy))
+    if args.off_policy_mask_threshold is not None and "old_logprobs" in _set_by(recipe):
+        remedy = f"TRL would read its mask off the log-probs that recipe {recipe.name!r} edits."
+        raise ValueError(sentence("off_policy_mask_threshold", "be None", args.off_policy_mask_threshold, remedy))
+
+
+def _set_by(recipe: Recipe) -> set[str]:
+    return {field for edit in recipe.edits for field in edit.sets}
 
 
 def warn_if_inert(args: Any, recipe: Recipe) -> None:
