@@ -20,6 +20,8 @@ class Series:
     high: Sequence[float] | None = None
     points: bool = False
     """Draw points without a line."""
+    reference: bool = False
+    """Draw a dashed line: a bound or a closed form, not a measurement."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
@@ -61,7 +62,7 @@ def write_page(checked: Sequence[Checked], out: Path) -> Path:
         policy=_policy(scripts),
         style=_asset("page.css"),
         headline=_headline(checked),
-        contents="".join(_line(one) for one in checked),
+        contents="".join(_line(one) for one in sorted(checked, key=lambda one: list(_TOPICS).index(one.claim.topic))),
         sections=_sections(checked),
         data=embedded([_described(plot) for plot in plots]),
         scripts="\n".join(f"<script>{script}</script>" for script in scripts),
@@ -131,11 +132,15 @@ def _article(one: Checked, first_plot: int) -> str:
     seeds = ", ".join(map(str, outcome.seeds)) or "none"
     return (
         f'<article id="{shown(claim.name)}"><h3>{shown(claim.name)}: {_verdict(one)}</h3>'
-        f'<p class="statement">{shown(claim.statement)}</p><p class="source">{shown(claim.source)}</p>'
+        f'<p class="statement">{_prose(claim.statement)}</p><p class="source">{shown(claim.source)}</p>'
         f'<table class="figures">{rows}</table>{_plots(outcome.plots, first_plot)}'
-        f'<p class="remarks">{shown(outcome.remarks)}</p>'
+        f'<p class="remarks">{_prose(outcome.remarks)}</p>'
         f'<p class="made">Seeds: {shown(seeds)}. {one.seconds:.1f} s.</p></article>'
     )
+
+
+def _prose(text: str) -> str:
+    return re.sub("`([^`]+)`", r"<code>\1</code>", shown(text))
 
 
 def _plots(plots: Sequence[Plot], first: int) -> str:
@@ -161,7 +166,7 @@ def _described(plot: Plot) -> dict[str, Any]:
 def _series(series: Series) -> dict[str, Any]:
     lines = {"x": series.x, "y": series.y, "low": series.low, "high": series.high}
     values = {name: None if line is None else [_number(value) for value in line] for name, line in lines.items()}
-    return {"name": shown(series.name), "points": series.points, **values}
+    return {"name": shown(series.name), "points": series.points, "reference": series.reference, **values}
 
 
 def _number(value: float) -> float | None:

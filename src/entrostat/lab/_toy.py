@@ -42,6 +42,7 @@ class Toy:
         steps: optimizer steps.
         samples: tokens drawn per prompt and step; 0 uses the exact gradient.
         rate: Adam's step size.
+        shared_scale: whether Adam divides a prompt's gradient by one scale, its largest, instead of each logit's own.
         coef: lambda of the bonus.
         clamp: share of the tokens the clamped bonus leaves out.
         peak: exponent of the Zipf law before training; 0 is a uniform policy.
@@ -58,6 +59,7 @@ class Toy:
     steps: int = 400
     samples: int = 20
     rate: float = 0.1
+    shared_scale: bool = False
     coef: float = 0.02
     clamp: float = 0.98
     peak: float = 2.0
@@ -181,7 +183,7 @@ def _train(
 ) -> tuple[Tensor, Tensor, Tensor]:
     # Returns reward and entropy, [steps, P], and the final probability of a right token, [P].
     logits = problem.prior.clone()
-    adam = _Adam(toy.rate, logits, features)
+    adam = _Adam(toy, logits, features)
     rewards, entropies = torch.empty(2, toy.steps, len(logits))
     shift = (logits + problem.tokens.log()).logsumexp(-1, keepdim=True)
     kept = problem.tokens
@@ -246,8 +248,8 @@ def _weights(toy: Toy, problem: _Problem, p_paying: Tensor, generators: Sequence
 
 class _Adam:
     # Ascent, in place, on the logits [P, A] themselves or on weights [F, A] with logits = prior + features @ weights.
-    def __init__(self, rate: float, logits: Tensor, features: Tensor | None) -> None:
-        self._rate, self._features, self._steps = rate, features, 0
+    def __init__(self, toy: Toy, logits: Tensor, features: Tensor | None) -> None:
+        self._rate, self._shared, self._features, self._steps = toy.rate, toy.shared_scale, features, 0
         shape = logits.shape if features is None else (features.shape[1], logits.shape[1])
         self._first, self._second = torch.zeros(shape), torch.zeros(shape)
 
@@ -258,8 +260,10 @@ class _Adam:
         self._second.mul_(_BETA2).addcmul_(ascent, ascent, value=1 - _BETA2)
         scale = math.sqrt(1 - _BETA2**self._steps)
         root = self._second.sqrt().add_(_EPS)
+        if self._shared:
+            root = root.amax(-1, keepdim=True)
         rate = self._rate * scale / (1 - _BETA1**self._steps)
         if self._features is None:
-            logits.addcdiv_(self._first, root, value=rate)
+            logits.addcdiv_(self._first, root.expand_as(logits), value=rate)
         else:
             logits.addmm_(self._features, self._first / root, alpha=rate)

@@ -82,7 +82,7 @@ def check(quick: bool) -> Outcome:
             Plot(
                 title="Frank-Wolfe on a line of 11 states",
                 x_label="policies in the mixture",
-                y_label="gap to the largest entropy of visits (nats)",
+                y_label="gap to the largest entropy (nats)",
                 series=lines,
                 log_x=True,
                 log_y=True,

@@ -48,7 +48,9 @@ def check(quick: bool) -> Outcome:
     changes = {a: implicit_q_iteration(random_mdp(0), temperature=TEMPERATURE, munchausen=a).changes for a in shares}
     steps = range(0, 400, 10)
     lines = tuple(
-        Series(name=f"alpha = {a}", x=[float(k + 1) for k in steps], y=[max(float(c[k]), 1e-17) for k in steps])
+        Series(
+            name=f"alpha = {a}", x=[float(k + 1) for k in steps if c[k] > 0], y=[float(c[k]) for k in steps if c[k] > 0]
+        )
         for a, c in changes.items()
     )
     return Outcome(

@@ -61,8 +61,8 @@ def check(quick: bool) -> Outcome:
         plots=(
             Plot(
                 title="Variance of two estimates of the same entropy",
-                x_label="variance of the crude estimate (nats²)",
-                y_label="variance of the smoothed estimate (nats²)",
+                x_label="variance, crude (nats²)",
+                y_label="variance, smoothed (nats²)",
                 series=(points,),
                 log_x=True,
                 log_y=True,

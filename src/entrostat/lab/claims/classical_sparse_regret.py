@@ -53,7 +53,7 @@ def check(quick: bool) -> Outcome:
                 y_label="regret per step",
                 series=(
                     Series(name="sparse Tsallis", x=xs, y=sparse.tolist()),
-                    Series(name="its bound", x=xs, y=bounds.tolist()),
+                    Series(name="its bound", x=xs, y=bounds.tolist(), reference=True),
                     Series(name="Shannon", x=xs, y=soft.tolist()),
                 ),
                 log_x=True,

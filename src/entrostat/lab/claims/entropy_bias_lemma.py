@@ -69,7 +69,7 @@ def _plot() -> Plot:
         Series(name=f"{optimal} right of {actions}", x=coefs, y=[_bandit_bias(actions, optimal, c) for c in coefs])
         for actions, optimal in cases
     )
-    bound = Series(name="bound, 1 of 100000", x=coefs, y=[min(1.0, c * math.log(100_000)) for c in coefs])
+    bound = Series(name="bound, 1 of 100000", x=coefs, y=[min(1.0, c * math.log(1e5)) for c in coefs], reference=True)
     return Plot(
         title="What the regularised optimum loses",
         x_label="coefficient of the bonus",

@@ -75,7 +75,7 @@ def check(quick: bool) -> Outcome:
     return Outcome(
         verdict="holds" if fits else "does not hold",
         figures=figures,
-        plots=tuple(_plot(moved, rule, vocabs) for rule in rules),
+        plots=_plots(moved, vocabs),
         remarks=(
             f"Computed, no sampling: Zipf policy (p ~ 1/rank), right tokens from rank {FIRST} on, coef {COEF}, clamp "
             f"{CLAMP}, largest logit move {STEP}; figures at {large} tokens with 1 right. The numbers of the paper's "
@@ -109,21 +109,25 @@ def _entropy_gradient(logits: Tensor, kept: Tensor) -> Tensor:
     return -q * (finite - (q * finite).sum())
 
 
-def _plot(moved: dict[tuple[Rule, Method, int, int], Moved], rule: Rule, vocabs: tuple[int, ...]) -> Plot:
-    def line(method: Method, right: int, kind: str) -> Series:
-        y = [getattr(moved[rule, method, vocab, right], kind) for vocab in vocabs]
-        name = f"{method}: right tokens, {right} right" if kind == "right" else f"{method}: removed tokens"
-        return Series(name=name, x=vocabs, y=y)
+def _plots(moved: dict[tuple[Rule, Method, int, int], Moved], vocabs: tuple[int, ...]) -> tuple[Plot, ...]:
+    def lines(rule: Rule, kind: str, cases: list[tuple[int, int]], x: tuple[int, ...]) -> tuple[Series, ...]:
+        names = {"none": "no bonus", "entropy": "full bonus", "clamped": "clamped bonus"}
+        return tuple(
+            Series(name=names[method], x=x, y=[getattr(moved[rule, method, *case], kind) for case in cases])
+            for method in METHODS
+        )
 
-    series = [line(method, right, "right") for method in METHODS for right in (15, 1)]
-    series += [line(method, 1, "removed") for method in METHODS]
-    return Plot(
-        title=f"One step ({rule}): growth of right and of removed tokens",
-        x_label="vocabulary",
-        y_label="probability after / before",
-        series=tuple(series),
-        log_x=True,
-        log_y=True,
+    def plot(title: str, x_label: str, series: tuple[Series, ...]) -> Plot:
+        return Plot(title=title, x_label=x_label, y_label="probability after / before", series=series, log_x=True)
+
+    over_vocabs = [(vocab, 1) for vocab in vocabs]
+    over_right = [(vocabs[-1], right) for right in RIGHT]
+    return (
+        plot("Adam: the right token", "vocabulary", lines("Adam", "right", over_vocabs, vocabs)),
+        plot("Adam: the tokens a clamp removes", "vocabulary", lines("Adam", "removed", over_vocabs, vocabs)),
+        plot(f"Adam: right tokens, {vocabs[-1]} in all", "right tokens", lines("Adam", "right", over_right, RIGHT)),
+        plot("Plain gradient: the right token", "vocabulary", lines("gradient", "right", over_vocabs, vocabs)),
+        plot("Plain gradient: removed tokens", "vocabulary", lines("gradient", "removed", over_vocabs, vocabs)),
     )
 
 

@@ -77,9 +77,9 @@ def _plot(optimisation: Tensor, whole: Tensor) -> Plot:
     share = torch.linspace(0, 1, 200, dtype=torch.float64)
 
     def curve(name: str, ratio: Tensor) -> Series:
-        ordered = ratio.sort().values
-        at = (share * (len(ordered) - 1)).long()
-        return Series(name=name, x=ordered[at].clamp(min=1e-8).tolist(), y=share.tolist())
+        ordered = ratio.sort().values[(share * (len(ratio) - 1)).long()]
+        shown = ordered > 1e-8
+        return Series(name=name, x=ordered[shown].tolist(), y=share[shown].tolist())
 
     return Plot(
         title="How tight Proposition 2 is on random trees",

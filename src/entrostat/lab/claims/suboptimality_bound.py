@@ -70,7 +70,7 @@ def _plot(bound: Tensor, gap: Tensor) -> Plot:
         title="The bound on what is lost, and what is lost",
         x_label="bound: gradient norm / C",
         y_label="V* - V",
-        series=(points, Series(name="equal", x=edge, y=edge)),
+        series=(points, Series(name="equal", x=edge, y=edge, reference=True)),
         log_x=True,
         log_y=True,
     )
