@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -92,3 +93,32 @@ def test_a_run_too_short_to_judge_is_not_judged(found: Found) -> None:
 
 def test_numbers_that_are_not_finite_raise_no_alarm(found: Found) -> None:
     assert found(entropy=float("nan"), clamped_entropy=float("nan"), coef=0.04) == {}
+
+
+def test_swings_by_a_factor_of_two_in_turn_are_an_oscillation(found: Found) -> None:
+    def wave(size: float) -> Callable[[int], float]:
+        return lambda step: 0.4 + size * math.sin(step / 6)
+
+    step, swings = found("a", steps=120, entropy=wave(0.25), coef=0.04)["oscillated"]
+    assert 5 <= step <= 14
+    assert swings == 6
+    assert "oscillated" not in found("b", steps=120, entropy=wave(0.08), coef=0.04)
+    assert "oscillated" not in found("c", steps=120, entropy=lambda step: 0.4 * 0.98**step, coef=0.04)
+
+
+def test_a_clamp_that_removes_nothing_is_inert(found: Found) -> None:
+    assert found("a", coef=0.04, kept_mass=0.999, clamped_entropy=0.399)["inert"] == (1, pytest.approx(0.001))
+    assert found("b", coef=0.04, kept_mass=0.95, clamped_entropy=0.3) == {}
+    assert found("c", coef=0.04, kept_mass=0.999, clamped_entropy=0.3) == {}
+
+
+def test_bounds_that_no_ratio_reaches_are_inert(found: Found) -> None:
+    bounds = {"acts_on": "clip bounds"}
+    assert set(found("clip_higher", clip_low=0.0, clip_high=0.0, described=bounds)) == {"unclipped"}
+    assert found("b", clip_low=0.0, clip_high=0.01, described=bounds) == {}
+
+
+def test_a_recipe_without_a_coefficient_is_not_idle(found: Found) -> None:
+    assert found("a", described={"acts_on": "advantages"}) == {}
+    assert found("b", bonus=-0.01, described={"acts_on": "loss term"}) == {}
+    assert set(found("c", described={"acts_on": "loss term"})) == {"idle"}
