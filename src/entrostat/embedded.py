@@ -16,7 +16,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "aepo": {"parameters": {"target": 0.4}},
     "aer": {"parameters": {"rate": 0.05, "rho": 1.0, "fraction": 0.8, "ceiling": 0.05}},
     "cde": {"parameters": {"zero_one": True}},
-    "cispo": {"parameters": {"high": 1.0}},
+    "cispo": {"parameters": {"high": 0.2}},
     "clip_cov": {"parameters": {"share": 0.02}},
     "entrocraft": {"parameters": {"low": 0.3, "high": 0.4, "low_end": 0.2, "high_end": 0.3}},
     "entropic": {"parameters": {"target": 0.2}},

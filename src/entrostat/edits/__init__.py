@@ -2,8 +2,8 @@
 
 from entrostat.edits._band_filter import BandFilter as BandFilter
 from entrostat.edits._base import EDITABLE as EDITABLE
-from entrostat.edits._base import Edit as Edit
 from entrostat.edits._base import ROLLOUT_EDITABLE as ROLLOUT_EDITABLE
+from entrostat.edits._base import Edit as Edit
 from entrostat.edits._clip_bounds import ClipBounds as ClipBounds
 from entrostat.edits._clipped_weight import ClippedWeight as ClippedWeight
 from entrostat.edits._covariance_mask import CovarianceMask as CovarianceMask
