@@ -9,7 +9,7 @@ from entrostat.ops._backend import Rows
 from entrostat.ops._rows import RowGrads, RowStats, compute_dtype
 from entrostat.ops._support import Support
 
-_COPIED_LOGITS = 1 << 20
+COPIED_LOGITS = 1 << 20
 """Logits worked on at a time where copies are made: 4 MB in fp32, small beside any batch and good for the cache."""
 
 
@@ -51,7 +51,7 @@ def backward_chunks(
 
 
 def _parts(rows: Rows, z: Tensor, chunk_rows: int | None) -> list[slice]:
-    whole = len(z) if rows.streams(z) else max(1, _COPIED_LOGITS // z.shape[-1])
+    whole = len(z) if rows.streams(z) else max(1, COPIED_LOGITS // z.shape[-1])
     return row_slices(len(z), chunk_rows or whole)
 
 

@@ -121,7 +121,7 @@ def forward_rows(
     total = e.sum(-1)
     log_z = peak + total.log()
     # H = log z - sum_j e_j d_j / z with d_j = x_j - max x: no large numbers cancel.
-    entropy = _entropy(total, _dot(e, d), alive)
+    entropy = entropy_of(total, _dot(e, d), alive)
     logprobs = _target_logprobs(x, log_z, targets)
     seen = torch.zeros_like(log_z) if watched is None else e @ watched.to(e.dtype) / total
     support = rule(support, x.shape[-1])
@@ -131,7 +131,7 @@ def forward_rows(
     tau, tie_weight = cut(x, support)
     kept = e.mul_(weights(x, tau, tie_weight))
     total_kept = kept.sum(-1)
-    clamped = _entropy(total_kept, _dot(kept, d), alive)
+    clamped = entropy_of(total_kept, _dot(kept, d), alive)
     mass = torch.where(alive, total_kept / total, 0)
     return RowStats(logprobs, entropy, clamped, mass, log_z, peak + total_kept.log(), tau, tie_weight, seen)
 
@@ -141,7 +141,8 @@ def _dot(e: Tensor, d: Tensor) -> Tensor:
     return torch.linalg.vecdot(e, d)
 
 
-def _entropy(total: Tensor, moment: Tensor, alive: Tensor) -> Tensor:
+def entropy_of(total: Tensor, moment: Tensor, alive: Tensor) -> Tensor:
+    """Return the entropy `[n]` from the sums of exp and of exp times logit; 0 where every token is banned."""
     # Rounding can leave a one-hot row at -1e-8, and no entropy is negative.
     return torch.where(alive, (total.log() - moment / total).clamp(min=0), 0)
 
@@ -149,7 +150,11 @@ def _entropy(total: Tensor, moment: Tensor, alive: Tensor) -> Tensor:
 def _target_logprobs(x: Tensor, log_z: Tensor, targets: Tensor | None) -> Tensor:
     if targets is None:
         return torch.zeros_like(log_z)
-    target_x = x.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    return target_logprobs(x.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1), log_z, targets)
+
+
+def target_logprobs(target_x: Tensor, log_z: Tensor, targets: Tensor) -> Tensor:
+    """Return the log-probs `[n]` of targets with the logits `target_x [n]`."""
     logprobs = torch.where(target_x <= BANNED / 2, -torch.inf, target_x - log_z)
     return torch.where(targets == IGNORED, 0, logprobs)
 
@@ -203,7 +208,15 @@ def backward_rows(
     scale: float = 1.0,
 ) -> None:
     """Write the loss's derivative by `z [n, V]` to `out`, which may be `z` itself."""
-    g1, a, b, c, d = coefficients(targets, stats, grads, rule(support, z.shape[-1]))
+    letters = coefficients(targets, stats, grads, rule(support, z.shape[-1]))
+    write_gradient(z, out, targets, stats, letters, scale)
+
+
+def write_gradient(
+    z: Tensor, out: Tensor, targets: Tensor | None, stats: RowStats, letters: RowCoefficients, scale: float
+) -> None:
+    """Write the formula of the letters to `out`; `targets` say where `g1` goes."""
+    g1, a, b, c, d = letters
     x = working_copy(z, scale)
     kept = None if c is None else weights(x, stats.tau, stats.tie_weight)
     logp = x.sub_(stats.log_z.unsqueeze(-1))
