@@ -48,7 +48,7 @@ def em_rl(*, variant: Variant = "sequence", coef: float = 1.0) -> Recipe:
         The recipe.
 
     Raises:
-        ValueError: an unknown variant, a `coef` that is not positive.
+        ValueError: an unknown variant, a `coef` that is not positive, or one where there is no loss to scale.
 
     Reference:
         Agarwal et al., arXiv 2505.15134.
@@ -61,6 +61,7 @@ def em_rl(*, variant: Variant = "sequence", coef: float = 1.0) -> Recipe:
         raise unknown_name("variant", variant, get_args(Variant))
     require(require_finite("coef", coef) > 0, "coef", "be positive", coef)
     tuning = variant == "ft"
+    require(tuning or coef == 1, "coef", 'be left at 1 unless variant="ft"', coef)
     reward = SelfReward(reward="logprob" if variant == "sequence" else "sum_entropy", baseline="leave_one_out")
     return Recipe(
         name="em_rl",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from entrostat.controllers import Constant
 from entrostat.edits import ClipBounds, SharpenedLogits
+from entrostat.errors import require, require_finite
 from entrostat.measures import Shannon
 from entrostat.recipes._base import Paper, Recipe
 
@@ -73,6 +74,7 @@ def era(
         >>> sorted(era().needs)
         ['logit_scale', 'old_entropy']
     """
+    require(0 <= require_finite("clip", clip) <= 1, "clip", "lie in [0, 1]", clip)
     return Recipe(
         name="era",
         summary="ERA: good responses are updated under sharpened logits, so that sure tokens are pushed less.",
