@@ -134,12 +134,13 @@ def _turned(name: str, values: Iterable[float]) -> dict[float, Found]:
 
 def _tuned(turned: Mapping[float, Found]) -> dict[str, str]:
     # What each bonus reaches where its coefficient is chosen for it.
-    figures: dict[str, str] = {}
-    for optimal in OPTIMAL if turned else ():
-        best = {m: max(turned, key=lambda coef: turned[coef][optimal, m]) for m in BONUSES}
-        said = (f"{NAMES[m]} {turned[coef][optimal, m]:.3f} (coef {coef:g})" for m, coef in best.items())
-        figures[f"{optimal} right, each bonus at its best coefficient"] = ", ".join(said)
-    return figures
+    def best(optimal: int, method: Method) -> str:
+        reward, coef = max((found[optimal, method], coef) for coef, found in turned.items())
+        return f"{NAMES[method]} {reward:.3f} (coef {coef:g})"
+
+    chosen = OPTIMAL if turned else ()
+    name = "right, each bonus at its best coefficient"
+    return {f"{optimal} {name}": ", ".join(best(optimal, method) for method in BONUSES) for optimal in chosen}
 
 
 def _curve_plots(curves: Mapping[Key, Sequence[Curve]]) -> list[Plot]:
