@@ -1,0 +1,31 @@
+"""The accuracy table is made from runs whose failures are known: it must hold on fresh seeds and on the real runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+FILE = Path(__file__).parents[2] / "benchmarks" / "diagnose_accuracy.py"
+spec = importlib.util.spec_from_file_location("diagnose_accuracy", FILE)
+assert spec is not None
+assert spec.loader is not None
+accuracy = importlib.util.module_from_spec(spec)
+sys.modules["diagnose_accuracy"] = accuracy
+spec.loader.exec_module(accuracy)
+
+
+@pytest.mark.parametrize("story", [story for story in accuracy.STORIES if story != "oscillation"])
+def test_what_was_built_in_is_found_and_little_else(story: str) -> None:
+    truth = accuracy.STORIES[story][3]
+    said = [accuracy.found(accuracy.simulate(story, seed)) for seed in range(1000, 1020)]
+    assert sum(truth <= kinds for kinds in said) >= 19
+    assert sum(bool(kinds - truth) for kinds in said) <= 3
+
+
+def test_the_real_runs_failures_are_all_found() -> None:
+    cases = accuracy.real_cases()
+    assert len(cases) == 16
+    assert [name for name, truth, said in cases if not truth <= said] == []
