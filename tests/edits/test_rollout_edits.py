@@ -84,6 +84,9 @@ def test_group_statistics_by_hand() -> None:
     torch.testing.assert_close(z_scores(few, values), torch.tensor([-2 / std, -1 / std, 3 / std, 0.0]).double())
     kept = torch.tensor([True, False, False, True])
     torch.testing.assert_close(group_share(few, kept), torch.tensor([1 / 3, 1 / 3, 1 / 3, 1.0]).double())
+    among = torch.tensor([True, True, False, True])
+    torch.testing.assert_close(leave_one_out(few, values, among)[:2], torch.tensor([-1.0, 1.0]).double())
+    torch.testing.assert_close(group_share(few, kept, among), torch.tensor([0.5, 0.5, 0.5, 1.0]).double())
 
 
 @pytest.mark.parametrize(
@@ -250,7 +253,7 @@ def test_uncertainty_shapes_by_confidence_and_keeps_signs() -> None:
     assert torch.equal(stage_one[counted].sign(), before.advantages[counted].sign())
     confidence = (before.target_logit - before.mean_logit) / 0.5 - before.logprobs.detach()
     mean = torch.stack([confidence[row][counted[row]].mean() for row in range(7)] + [torch.tensor(0.0)])
-    z = z_scores(before, mean)
+    z = z_scores(before, mean, counted.any(1))
     gain = torch.where(before.advantages[:, 0] > 0, (-0.25 * z).exp(), (0.35 * z).exp())
     expected = before.advantages * gain.float().unsqueeze(1)
     torch.testing.assert_close(stage_one[counted], expected[counted])

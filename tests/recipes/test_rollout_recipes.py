@@ -74,6 +74,7 @@ def test_entropy_minimisation_s_three_forms() -> None:
         (recipes.era(), recipes.clip_higher(), "both set clip_high, clip_low"),
         (recipes.rent(), recipes.cde(), "both set advantages"),
         (recipes.stare(), recipes.aepo(), "both steer a coefficient"),
+        (recipes.rent(), recipes.aepo(), "an advantage of 1, which 'rent' would replace"),
     ],
 )
 def test_what_contradicts_is_refused(first: recipes.Recipe, second: recipes.Recipe, says: str) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from entrostat.batch import TokenBatch
-from entrostat.edits._responses import group_share
+from entrostat.edits._responses import group_share, with_tokens
 from entrostat.errors import require, require_finite, unknown_name
 
 BandShape = Literal["linear", "cosine"]
@@ -108,9 +108,8 @@ class BandFilter:
 
     def _factor(self, batch: TokenBatch, kept: Tensor) -> Tensor | float:
         if self.normalise == "group":
-            # A dropped response has no kept token; one without any token at all is neither here nor there.
-            share = group_share(batch, kept.any(1)) / group_share(batch, batch.mask.bool().any(1)).clamp(min=1e-9)
-            return (1 / share.clamp(min=1e-9)).unsqueeze(1).to(batch.advantages.dtype) * kept
+            share = group_share(batch, kept.any(1), with_tokens(batch)).clamp(min=1e-9)
+            return kept / share.unsqueeze(1).to(batch.advantages.dtype)
         if self.normalise == "batch":
             return 1 / batch.mean(kept.double()).clamp(min=1e-9).to(batch.advantages.dtype)
         return 1.0

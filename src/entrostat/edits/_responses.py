@@ -21,27 +21,33 @@ def response_mean(batch: TokenBatch, values: Tensor) -> Tensor:
     return response_sum(batch, values) / batch.mask.bool().sum(1).clamp(min=1)
 
 
-def z_scores(batch: TokenBatch, values: Tensor) -> Tensor:
-    """Return `(x - group mean) / (group std + 1e-4)` of `values [B]`, the groups taken over all ranks."""
-    everyone, same = _groups(batch, values)
-    size = same.sum(1)
-    mean = (same * everyone).sum(1) / size
+def z_scores(batch: TokenBatch, values: Tensor, among: Tensor | None = None) -> Tensor:
+    """Return `(x - group mean) / (group std + 1e-4)` of `values [B]`, the groups taken over all ranks.
+
+    Here and below, responses outside `among [B]` have no say in the statistics; None means that all have.
+    """
+    everyone, same, size = _groups(batch, values, among)
+    mean = (same * everyone).sum(1) / size.clamp(min=1)
     variance = (same * (everyone - mean.unsqueeze(1)) ** 2).sum(1) / (size - 1).clamp(min=1)
     return (values.double() - mean) / (variance.sqrt() + EPSILON)
 
 
-def leave_one_out(batch: TokenBatch, values: Tensor) -> Tensor:
+def leave_one_out(batch: TokenBatch, values: Tensor, among: Tensor | None = None) -> Tensor:
     """Return `x - mean of the others in its group`, over all ranks; 0 for a response alone in its group."""
-    everyone, same = _groups(batch, values)
-    others = same.sum(1) - 1
-    baseline = ((same * everyone).sum(1) - values.double()) / others.clamp(min=1)
-    return torch.where(others > 0, values.double() - baseline, 0)
+    everyone, same, size = _groups(batch, values, among)
+    baseline = ((same * everyone).sum(1) - values.double()) / (size - 1).clamp(min=1)
+    return torch.where(size > 1, values.double() - baseline, 0)
 
 
-def group_share(batch: TokenBatch, kept: Tensor) -> Tensor:
+def group_share(batch: TokenBatch, kept: Tensor, among: Tensor | None = None) -> Tensor:
     """Return the share `[B]` of its group, over all ranks, that `kept [B]` marks."""
-    everyone, same = _groups(batch, kept)
-    return (same * everyone).sum(1) / same.sum(1)
+    everyone, same, size = _groups(batch, kept, among)
+    return (same * everyone).sum(1) / size.clamp(min=1)
+
+
+def with_tokens(batch: TokenBatch) -> Tensor:
+    """Return which responses `[B]` have a token of their own: the others say nothing of the policy."""
+    return batch.mask.bool().any(1)
 
 
 def spread(batch: TokenBatch, advantages: Tensor) -> Tensor:
@@ -50,8 +56,11 @@ def spread(batch: TokenBatch, advantages: Tensor) -> Tensor:
     return torch.where(batch.mask.bool(), per_token, batch.advantages.detach())
 
 
-def _groups(batch: TokenBatch, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the values of all ranks `[M]`, and which of them belong to the group of each row here, `[B, M]`."""
+def _groups(batch: TokenBatch, values: Tensor, among: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the values of all ranks `[M]`, which of them form the group of each row here, `[B, M]`, and how many."""
     ids = batch.given("group_ids")
-    everyone = batch.gather(values.detach().double())
-    return everyone, (ids.unsqueeze(1) == batch.gather(ids).unsqueeze(0)).double()
+    everyone, theirs = batch.gather(values.detach().double()), batch.gather(ids)
+    same = (ids.unsqueeze(1) == theirs.unsqueeze(0)).double()
+    if among is not None:
+        same = same * batch.gather(among.double())
+    return everyone, same, same.sum(1)

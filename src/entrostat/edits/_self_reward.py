@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, get_args
 from torch import Tensor
 
 from entrostat.batch import TokenBatch
-from entrostat.edits._responses import leave_one_out, response_mean, response_sum, spread, z_scores
+from entrostat.edits._responses import leave_one_out, response_mean, response_sum, spread, with_tokens, z_scores
 from entrostat.errors import unknown_name
 
 Confidence = Literal["mean_entropy", "sum_entropy", "logprob"]
@@ -37,7 +37,7 @@ class SelfReward:
             = R_b - mean of the group's others       "leave_one_out"
 
     H and pi are those of the policy that wrote the responses. The two sums grow with the length, so longer responses
-    earn less. Groups are taken over all ranks.
+    earn less. Groups are taken over all ranks; responses without a token have no say.
 
     Args:
         reward: which of the three.
@@ -73,4 +73,5 @@ class SelfReward:
 
     def __call__(self, batch: TokenBatch) -> TokenBatch:
         """Return the batch with the advantages of the policy's confidence."""
-        return batch.replace(advantages=spread(batch, _BASELINES[self.baseline](batch, _REWARDS[self.reward](batch))))
+        rewards = _REWARDS[self.reward](batch)
+        return batch.replace(advantages=spread(batch, _BASELINES[self.baseline](batch, rewards, with_tokens(batch))))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from entrostat.batch import TokenBatch
-from entrostat.edits._responses import response_mean, response_sum, z_scores
+from entrostat.edits._responses import response_mean, response_sum, with_tokens, z_scores
 from entrostat.errors import require, require_finite, unknown_name
 
 Aggregation = Literal["mean", "sum"]
@@ -69,7 +69,7 @@ class UncertaintyAdvantage:
         if self.up == self.down == self.penalty == 0:
             return batch
         advantages = batch.advantages.detach()
-        z = z_scores(batch, self._confidence(batch)).unsqueeze(1)
+        z = z_scores(batch, self._confidence(batch), with_tokens(batch)).unsqueeze(1)
         first = advantages * torch.where(advantages > 0, (-self.up * z).exp(), (self.down * z).exp())
         second = first - self.penalty * _unit(batch, batch.given("target_logit").detach())
         second = torch.where(first > 0, second.clamp(min=0), second)

@@ -142,6 +142,12 @@ def combine(first: Recipe, second: Recipe) -> Recipe:
     leader = _leader(first, second)
     if first.redraw and second.redraw:
         raise ValueError(f"recipes {names[0]!r} and {names[1]!r} both draw rollouts again; choose one.")
+    for drawing, other in ((first, second), (second, first)):
+        if drawing.redraw and any("advantages" in edit.sets for edit in other.rollout_edits):
+            raise ValueError(
+                f"recipe {drawing.name!r} gives responses drawn again an advantage of 1, which {other.name!r} would "
+                "replace; choose one."
+            )
     return dataclasses.replace(
         leader,
         name="+".join(names),

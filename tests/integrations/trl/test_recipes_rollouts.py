@@ -156,6 +156,7 @@ def test_what_a_rollout_edit_sets_stays_with_its_response(make_trainer: Make, se
 EVERY = {
     "aepo": recipes.aepo(target=1.0, limit=0.5, limit_cooling=0.25),
     "aepo, scope": recipes.aepo(target=3.0, variant="scope"),
+    "aepo and entrocraft": recipes.aepo(target=1.0, limit=0.5).plus(recipes.entrocraft(low=0.1, high=0.2)),
     "cde": recipes.cde(stairs=((0, 1), (0.5, 0.2))),
     "em_rl, sequence": recipes.em_rl(),
     "em_rl, token": recipes.em_rl(variant="token"),
