@@ -318,6 +318,16 @@ def test_rpg_s_two_forms_are_the_exact_gradient(divergence: Any) -> None:
     torch.testing.assert_close(by_edit, exact, rtol=0, atol=1e-10)
 
 
+def test_rpg_s_published_branch_takes_the_clamped_ratio() -> None:
+    batch = drifted(rows=20)
+    counted = batch.mask.bool()
+    log_w = (batch.logprobs - batch.old_logprobs).detach()
+    plain, clamped = (applied(recipes.rpg(coef=0.5, clamped=each), batch).advantages for each in (False, True))
+    torch.testing.assert_close(plain[counted], (batch.advantages - 0.5 * log_w)[counted])
+    bounded = log_w.clamp(math.log(0.8), math.log(1.28))
+    torch.testing.assert_close(clamped[counted], (batch.advantages - 0.5 * bounded)[counted])
+
+
 # --- flexible clipping -------------------------------------------------------------------------
 
 

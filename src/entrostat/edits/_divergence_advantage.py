@@ -27,10 +27,12 @@ class DivergenceAdvantage:
         D = UKL(pi || old)           "unnormalized_reverse"    A' = A - coef log w
 
     where `UKL(p || q) = sum p log(p/q) - p + q`. The host's clip then acts on the whole advantage, penalty included.
+    With `clamped`, `w` is first clamped to the clip bounds of the batch; then it is no exact gradient beyond them.
 
     Args:
         coef: weight of the divergence, nats of reward per nat; 0 is neutral.
         divergence: one of the four.
+        clamped: clamp `w` to the clip bounds, as one branch of the published code does.
 
     Raises:
         ValueError: a negative `coef`, or an unknown divergence.
@@ -49,6 +51,7 @@ class DivergenceAdvantage:
 
     coef: float = 1e-4
     divergence: Divergence = "unnormalized_reverse"
+    clamped: bool = False
     sets: ClassVar[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
@@ -60,7 +63,10 @@ class DivergenceAdvantage:
         """Return the batch with the divergence's share in its advantages."""
         if self.coef == 0:
             return batch
-        changed = batch.advantages - self.coef * self._price(log_ratio(batch))
+        log_w = log_ratio(batch)
+        if self.clamped:
+            log_w = log_w.exp().clamp(1 - batch.clip_low, 1 + batch.clip_high).log()
+        changed = batch.advantages - self.coef * self._price(log_w)
         return batch.replace(advantages=torch.where(batch.mask.bool(), changed, batch.advantages))
 
     def _price(self, log_w: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ def rpg(
     low: float = 0.2,
     high: float = 0.28,
     dual_clip: float | None = 10.0,
+    clamped: bool = False,
 ) -> Recipe:
     """Regularised policy gradient: J = E[R] - coef D, D a divergence between the policy and the one before.
 
@@ -57,6 +58,8 @@ def rpg(
         high: how far it may rise above 1.
         dual_clip: ratio above which a token with A' < 0 has no gradient (10 in the published scripts); None for no
             limit.
+        clamped: take `w` clamped to the bounds in the divergence, as one branch of the published code does; the
+            gradient is then exact within the bounds only.
 
     Returns:
         The recipe.
@@ -68,10 +71,13 @@ def rpg(
         Zhang et al., arXiv 2505.17508.
 
     Example:
-        >>> rpg().edits[0]
-        DivergenceAdvantage(coef=0.0001, divergence='unnormalized_reverse')
+        >>> rpg().edits[1]
+        DivergenceAdvantage(coef=0.0001, divergence='unnormalized_reverse', clamped=False)
     """
-    edits: tuple[Edit, ...] = (DivergenceAdvantage(coef=coef, divergence=divergence), ClipBounds(low=low, high=high))
+    edits: tuple[Edit, ...] = (
+        ClipBounds(low=low, high=high),
+        DivergenceAdvantage(coef=coef, divergence=divergence, clamped=clamped),
+    )
     return Recipe(
         name="rpg",
         summary="A divergence to the previous policy, by its exact gradient, inside the clipped objective (RPG).",
@@ -81,5 +87,7 @@ def rpg(
         needs=frozenset({"old_logprobs"}),
         ratio_only=True,
         paper=PAPER,
-        parameters={"coef": coef, "divergence": divergence, "low": low, "high": high, "dual_clip": dual_clip},
-    )
+        parameters={
+            "coef": coef, "divergence": divergence, "low": low, "high": high, "dual_clip": dual_clip, "clamped": clamped
+        },
+    )  # fmt: skip

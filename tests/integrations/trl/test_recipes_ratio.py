@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import pytest
@@ -210,6 +211,22 @@ def test_flexible_bounds_follow_the_run(make_trainer: Make, shape: Any) -> None:
     assert upper == sorted(upper, reverse=shape == "ID")
     assert max(upper) > 0.4
     assert min(upper) == pytest.approx(0.2)
+
+
+def test_the_switch_survives_a_resume(make_trainer: Make, tmp_path: Path) -> None:
+    recipe = recipes.flexible_clipping(shape="OD", fraction=0.9)
+    settings: dict[str, Any] = {
+        "num_iterations": 2, "max_steps": 8, "learning_rate": 5e-2, "save_strategy": "steps", "save_steps": 6,
+        "shuffle_dataset": False,
+    }  # fmt: skip
+    straight = make_trainer(recipe, **settings, output_dir=str(tmp_path / "run"))
+    torch.manual_seed(1)
+    straight.train()
+    resumed = make_trainer(recipe, **settings, output_dir=str(tmp_path / "other"))
+    resumed.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-6"))
+    assert resumed.regulator.state_dict() == straight.regulator.state_dict()
+    assert logged(resumed, "entropy_control/coef")[-2:] == logged(straight, "entropy_control/coef")[-2:]
+    assert logged(resumed, "loss")[-2:] == logged(straight, "loss")[-2:]
 
 
 def test_the_switch_follows_the_measured_entropy(make_trainer: Make) -> None:
