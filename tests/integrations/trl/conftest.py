@@ -72,13 +72,17 @@ def settings(tmp_path: Path) -> Callable[..., GRPOConfig]:
 
 
 @pytest.fixture
-def make_trainer(settings: Callable[..., GRPOConfig]) -> Callable[..., Any]:
-    """Return a function that makes a trainer; `recipe=None` makes TRL's own."""
+def make_trainer(settings: Callable[..., GRPOConfig], tmp_path: Path) -> Callable[..., Any]:
+    """Return a function that makes a trainer; `recipe=None` makes TRL's own. With `beta`, its reference is `model`."""
 
     def make(recipe: recipes.Recipe | None = None, *, model: Any = None, **changes: Any) -> Any:
         ours = {name: changes.pop(name) for name in ("watched_token_ids",) if name in changes}
+        model = model or tiny_model()
+        if changes.get("beta"):  # TRL loads its reference from where the model came from
+            model.save_pretrained(tmp_path / "reference")
+            model.config._name_or_path = str(tmp_path / "reference")
         arguments: dict[str, Any] = {
-            "model": model or tiny_model(),
+            "model": model,
             "reward_funcs": changes.pop("reward_funcs", even_words),
             "args": settings(**changes),
             "train_dataset": Dataset.from_list([{"prompt": f"<bos> w{number} w{number + 1}"} for number in range(16)]),
