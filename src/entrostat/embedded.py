@@ -14,7 +14,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "adrpo": {"parameters": {"scale": 0.02, "low": -1.0, "high": 1.0}, "train": {"beta": 0.02}},
     "aent": {"parameters": {"low": 0.2, "high": 0.4, "initial": 0.02, "rate": 0.03, "floor": 0.0, "ceiling": 0.2}},
     "aepo": {"parameters": {"target": 0.4}},
-    "aer": {"parameters": {"rate": 0.05, "rho": 1.0, "fraction": 0.8, "ceiling": 0.05}},
+    "aer": {"parameters": {"rate": 0.05, "rho": 1.0, "fraction": 0.8, "initial": 0.01, "ceiling": 0.05}},
     "cde": {"parameters": {"zero_one": True}},
     "cispo": {"parameters": {"high": 0.2}},
     "clip_cov": {"parameters": {"share": 0.02}},
