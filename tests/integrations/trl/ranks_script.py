@@ -5,11 +5,12 @@ micro-batches, its groups spread over the ranks, uneven lengths, responses and a
 Prints one line of JSON on rank 0: of each recipe the coefficients on every rank, the logged statistics and the gradient
 of every step.
 
-    ranks_script.py TOKENIZER NAME [NAME ...]          registered recipes with the embedded job's settings, or "masked"
+    ranks_script.py MODEL NAME [NAME ...]              registered recipes with the embedded job's settings, or "masked"
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -20,7 +21,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from datasets import Dataset
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import GRPOConfig
 
 from entrostat import recipes
@@ -38,16 +39,12 @@ def recipe_of(name: str) -> tuple[Any, dict[str, Any]]:
         band: dict[str, Any] = {"low": 2.9, "high": 3.0, "initial": 0.5, "rate": 0.5, "floor": 0.0, "ceiling": 5.0}
         return recipes.aent(clamp=0.4, **band, warmup=1).with_edits(EntropyMask(keep=0.5)), {}
     line = Job().with_recipes([name]).recipes[0]
-    return line.build(), dict(line.train)
+    # Nothing is drawn here, so nothing can be drawn again; `test_recipes_rollouts.py` draws on two ranks.
+    return dataclasses.replace(line.build(), redraw=None), dict(line.train)
 
 
 def trainer(name: str, tokenizer: PreTrainedTokenizerFast, rows: int) -> Any:
     torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=VOCAB, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
-        num_key_value_heads=2, max_position_embeddings=32, pad_token_id=0, bos_token_id=1, eos_token_id=2,
-        initializer_range=0.3,
-    )  # fmt: skip
     recipe, train = recipe_of(name)
     args = GRPOConfig(
         tempfile.mkdtemp(), use_cpu=True, bf16=False, per_device_train_batch_size=rows // 2, num_generations=GROUP,
@@ -55,8 +52,8 @@ def trainer(name: str, tokenizer: PreTrainedTokenizerFast, rows: int) -> Any:
         report_to="none", beta=train.get("beta", 0.0),
     )  # fmt: skip
     control = EntropyGRPOTrainer(
-        LlamaForCausalLM(config), lambda completions, **_: [0.0] * len(completions), args=args, recipe=recipe,
-        train_dataset=Dataset.from_list([{"prompt": "w1"}] * 8), processing_class=tokenizer,
+        LlamaForCausalLM.from_pretrained(sys.argv[1]), lambda completions, **_: [0.0] * len(completions), args=args,
+        recipe=recipe, train_dataset=Dataset.from_list([{"prompt": "w1"}] * 8), processing_class=tokenizer,
     )  # fmt: skip
     control.state.max_steps = 10
     control.begin(10)
@@ -134,7 +131,12 @@ def main() -> None:
     warnings.simplefilter("error", recipes.InertRecipeWarning)
     rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     tokenizer = PreTrainedTokenizerFast.from_pretrained(sys.argv[1])
-    found = {name: measure(name, tokenizer, rank, ranks) for name in sys.argv[2:]}
+    found: dict[str, Any] = {}
+    for name in sys.argv[2:]:
+        try:
+            found[name] = measure(name, tokenizer, rank, ranks)
+        except Exception as error:
+            raise RuntimeError(f"recipe {name!r} on rank {rank} of {ranks}") from error
     if rank == 0:
         print(json.dumps(found))
 

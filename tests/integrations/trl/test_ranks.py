@@ -13,7 +13,7 @@ import pytest
 
 from entrostat import recipes
 
-from .conftest import tiny_tokenizer
+from .conftest import tiny_model, tiny_tokenizer
 
 SCRIPT = Path(__file__).with_name("ranks_script.py")
 DRAWS = {"aepo", "clip_cov"}
@@ -26,11 +26,11 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def run(ranks: int, tokenizer: Path, names: list[str]) -> dict[str, Any]:
+def run(ranks: int, model: Path, names: list[str]) -> dict[str, Any]:
     launch = [sys.executable]
     if ranks > 1:
         launch += ["-m", "torch.distributed.run", f"--nproc-per-node={ranks}", f"--master-port={free_port()}"]
-    command = [*launch, str(SCRIPT), str(tokenizer), *names]
+    command = [*launch, str(SCRIPT), str(model), *names]
     done = subprocess.run(command, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.strip().splitlines()[-1])
@@ -40,6 +40,7 @@ def run(ranks: int, tokenizer: Path, names: list[str]) -> dict[str, Any]:
 @pytest.mark.train
 def test_two_ranks_equal_one_process(tmp_path: Path) -> None:
     tiny_tokenizer().save_pretrained(tmp_path)
+    tiny_model().save_pretrained(tmp_path)
     names = ["masked", *recipes.names()]
     alone, together = (run(ranks, tmp_path, names) for ranks in (1, 2))
     moving = alone["masked"]["metrics"]["entropy_control/coef"]
