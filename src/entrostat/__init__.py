@@ -18,6 +18,7 @@ from entrostat import measures as measures
 from entrostat import ops as ops
 from entrostat import recipes as recipes
 from entrostat import terms as terms
+from entrostat._monitor import monitor as monitor
 from entrostat.batch import TokenBatch as TokenBatch
 from entrostat.recipes import Recipe as Recipe
 from entrostat.regulator import Regulator as Regulator
@@ -34,6 +35,7 @@ __all__ = [
     "edits",
     "losses",
     "measures",
+    "monitor",
     "ops",
     "recipes",
     "terms",

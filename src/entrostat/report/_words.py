@@ -238,5 +238,6 @@ def _state(run: Run) -> str:
         return "has not started"
     words = {"running": "is marked as still running", "done": "is marked as done", "stopped": "was stopped"}
     state = words.get(run.status, "failed")
-    reached = f"after {run.reached} of {run.planned} steps" if run.steps else "without a single step on record"
+    planned = f" of {run.planned}" if run.planned else ""  # a loop of one's own need not say how long it will be
+    reached = f"after {run.reached}{planned} steps" if run.steps else "without a single step on record"
     return f"{state} {reached}"
