@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from entrostat.lab import _toy
+from entrostat.lab import _toy, get, run_claim
 from entrostat.lab._toy import METHODS, Method, Toy, run_toy, run_toys
 from entrostat.lab._toy_order import ENTROPY_HELPS, OPTIMAL, margin
+from entrostat.lab.claims.toy_figure import FOUND, sized
 from entrostat.measures import clamped, shannon
 
 SMALL = Toy(actions=300, optimal=3, prompts=6, levels=12, steps=40, samples=3, peak=1.5, trap=0.2, refresh=1, rate=0.2)
@@ -136,3 +138,25 @@ def test_training_seeds_side_by_side_changes_nothing(change: dict[str, int]) -> 
     ):
         for a, b in zip(together, alone, strict=True):
             torch.testing.assert_close(a, b)
+
+
+def test_the_ordering_of_the_figure_appears_on_unseen_seeds() -> None:
+    outcome = run_claim(get("toy_figure"), quick=True).outcome
+    assert outcome.verdict == "holds", dict(outcome.figures)
+    assert not set(outcome.seeds) & {0, 1, 2, 3, 4}  # those of the search
+    assert [plot.title for plot in outcome.plots][:2] == ["15 right of 100000", "10 right of 100000"]
+
+
+def test_another_size_keeps_the_bias_at_the_optimum() -> None:
+    def kept(toy: Toy, actions: float, right: int) -> float:
+        return right / (right + (actions - right) * math.exp(-1 / toy.coef))
+
+    for size in (30_000, 200_000):
+        assert kept(sized(size), size, 5) == pytest.approx(kept(FOUND, 1e5, 5), rel=1e-3)
+
+
+@pytest.mark.parametrize(("shared", "moves"), [(False, [0.2, -0.2, 0.2]), (True, [0.2, -0.1, 0.002])])
+def test_the_first_step_of_adam_by_scale(shared: bool, moves: list[float]) -> None:
+    logits = torch.zeros(1, 3)
+    _toy._Adam(replace(SMALL, shared_scale=shared), logits, None).step(logits, torch.tensor([[1.0, -0.5, 0.01]]))
+    torch.testing.assert_close(logits, torch.tensor([moves]))

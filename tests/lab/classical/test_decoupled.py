@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from entrostat.lab import END, get, make_mdp, occupancy, soft_value_iteration
+from entrostat.lab.claims.classical_decoupled_branches import left_probability
+from entrostat.lab.claims.classical_decoupled_duplicates import grouped_policy
 from entrostat.lab.claims.classical_decoupled_escape import escape_length
 from entrostat.lab.claims.classical_decoupled_threshold import soft_length
 from entrostat.lab.classical import (
@@ -54,6 +56,7 @@ def test_below_the_threshold_the_length_has_a_closed_form(actions, temperature):
 
 def test_at_the_threshold_episodes_become_endless():
     assert math.isinf(soft_length(1 / math.log(63), actions=64, decoupled=False))
+    assert math.isinf(soft_length(0.4, actions=64, decoupled=False))
     assert round(soft_length(0.4, actions=64, decoupled=True), 2) == 1.0
 
 
@@ -94,3 +97,16 @@ def test_the_claims_tell_a_wrong_temperature_apart(monkeypatch):
     claim = "entrostat.lab.claims.classical_decoupled_escape.decoupled_temperature"
     monkeypatch.setattr(claim, lambda allowed, temperature: torch.full(allowed.shape, temperature))
     assert get("classical_decoupled_escape").check(True).verdict == "does not hold"
+
+
+def test_branches_and_duplicates_of_the_notes():
+    assert left_probability(8, 2, decoupled=False) == pytest.approx(0.777, abs=5e-4)
+    assert left_probability(8, 2, decoupled=True) == pytest.approx(0.5)
+    for copies, groups in ((1, [0.69, 0.23, 0.08]), (8, [0.96, 0.04, 0.002])):
+        found = grouped_policy((copies,) * 3, decoupled=True).tolist()
+        assert [round(p, 3 if p < 0.01 else 2) for p in found] == groups
+    plain, decoupled = (
+        [float(grouped_policy((1, 1, copies), decoupled=d)[2]) for copies in (1, 64)] for d in (False, True)
+    )
+    assert plain == pytest.approx([0.09, 0.86], abs=5e-3)
+    assert decoupled == pytest.approx([0.08, 0.014], abs=5e-3)

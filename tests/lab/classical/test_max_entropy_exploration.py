@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -76,3 +77,11 @@ def test_bad_input():
         exploration_reward(torch.tensor([-0.1, 1.1]))
     with pytest.raises(ValueError, match="`states` must be at least 2"):
         line_world(1)
+
+
+def test_a_constant_step_loses_single_rounds_as_in_the_notes():
+    found = [float(entropy(density)) for density in frank_wolfe(MDP, rounds=40, step=0.2).history]
+    drops = [before - after for before, after in itertools.pairwise(found[5:])]
+    assert 0.01 < max(drops) < 0.06  # .04 in the notes
+    authors = frank_wolfe(MDP, rounds=400, step=lambda t: 2 / (t + 2), reward=lambda d: 1 / (d + 11**-0.5))
+    assert 2.3974 - float(entropy(authors.density)) < 1.5e-4

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from entrostat.lab.claims.classical_natural_actor_critic import averaging_error, exact_gaps, random_mdp
+from entrostat.lab.claims.classical_natural_actor_critic import averaging_error, exact_gaps, noisy, random_mdp
 from entrostat.lab.classical import (
     NaturalActorCritic,
     natural_direction,
@@ -62,3 +62,14 @@ def test_bad_input():
         NaturalActorCritic(temperature=0.1, averaging=False, step=11.0)
     with pytest.raises(ValueError, match="`width` must be even"):
         neural_actor(2, width=3, generator=torch.Generator())
+
+
+def test_a_noisy_critic_as_in_the_notes():
+    # There: averaging 7e-4, constant 1.18, no entropy .22 with probabilities that underflow to 0; another random MDP.
+    averaging, least = noisy("averaging", 0, iterations=400)
+    assert averaging < 0.03
+    assert least > 0
+    assert 0.5 < noisy("constant", 0, iterations=400)[0] < 2
+    gap, least = noisy("no entropy", 0, iterations=400)
+    assert 0.05 < gap < 1
+    assert least < 1e-100

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from entrostat.lab import softmax, value_iteration
+from entrostat.lab import entropy, softmax, value_iteration
 from entrostat.lab.claims.classical_dispatching import random_data
 from entrostat.lab.claims.classical_masked_targets import dual_ascent
 from entrostat.lab.classical import (
@@ -15,6 +15,7 @@ from entrostat.lab.classical import (
     random_job_shop,
     temperature_loss,
 )
+from entrostat.measures import normalized
 
 
 @pytest.mark.parametrize("allowed", [1, 2, 5])
@@ -99,3 +100,12 @@ def test_bad_input():
         JobShop(machines=((0,),), durations=((1,),))
     with pytest.raises(ValueError, match="`durations` must be positive"):
         JobShop(machines=((0,), (0,)), durations=((1,), (0,)))
+
+
+def test_a_masked_uniform_policy_has_entropy_log_n_and_normalised_entropy_lies_in_0_1():
+    allowed = torch.arange(20) < torch.tensor([[2], [5], [20]])
+    logits = torch.zeros(3, 20)
+    assert entropy(softmax(logits, allowed)).tolist() == pytest.approx([math.log(n) for n in (2, 5, 20)])
+    assert normalized(logits, allowed=allowed)[1:].tolist() == pytest.approx([1.0, 1.0])
+    drawn = normalized(3 * torch.randn(50, 20), allowed=allowed[2:].expand(50, -1))
+    assert bool(((drawn >= 0) & (drawn <= 1)).all())

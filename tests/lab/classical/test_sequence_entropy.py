@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from entrostat.batch import TokenBatch
-from entrostat.lab.claims.classical_sequence_entropy import counter_example
+from entrostat.lab.claims.classical_sequence_entropy import counter_example, variances
 from entrostat.lab.claims.classical_sequence_gradient import ESTIMATORS, exact_gradient, measure
 from entrostat.lab.classical import (
     SequenceEntropyBonus,
@@ -132,3 +132,10 @@ def test_bad_input():
         sequence_entropy(ones, torch.ones(2, 2), ones, estimator="crude")
     with pytest.raises(ValueError, match="`tokens` must be at least 2"):
         random_tree(1, 2, scale=1.0, generator=torch.Generator())
+
+
+def test_variances_of_the_notes():
+    # Over 60 random policies there: median ratio .042, largest .23, never above 1. Other draws: largest .2 to .65.
+    ratios = torch.tensor([smoothed / crude for crude, smoothed, _ in map(variances, range(60))])
+    assert float(ratios.median()) == pytest.approx(0.042, abs=0.02)
+    assert 0.15 < float(ratios.max()) < 1

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from entrostat.lab import sparsemax
-from entrostat.lab.claims.classical_sparse_optimum import objective
+from entrostat.lab.claims.classical_sparse_optimum import objective, support_sizes
 from entrostat.lab.claims.classical_sparse_regret import regrets
 from entrostat.lab.classical import q_logarithm, sparse_regret_bound, sparse_value
 from entrostat.measures import tsallis
@@ -54,3 +54,10 @@ def test_bad_input():
         sparse_regret_bound(1, temperature=1.0)
     with pytest.raises(ValueError, match="`index` must be positive"):
         q_logarithm(torch.ones(2), index=0.0)
+
+
+def test_the_support_grows_with_the_temperature_and_is_everything_on_ties():
+    assert sparsemax(torch.zeros(7)).tolist() == pytest.approx([1 / 7] * 7)
+    sizes = support_sizes([0.01, 0.1, 1.0, 10.0], actions=500, rng=torch.Generator().manual_seed(0))
+    assert sizes == sorted(sizes)
+    assert sizes[-1] > 5 * sizes[0]
