@@ -59,6 +59,7 @@ def test_a_reference_model_that_is_not_there(make_trainer: Make, settings: Calla
             "`loss_type` must be one with PPO's clip",
         ),
         (recipes.ce_gppo(), {"importance_sampling_level": "sequence"}, "'ce_gppo' makes each token's ratio itself"),
+        (recipes.gppo(), {"beta": 0.1, "use_bias_correction_kl": True}, "`use_bias_correction_kl` must be False"),
         (recipes.erc(), {"off_policy_mask_threshold": 0.5}, "`off_policy_mask_threshold` must be None"),
     ],
 )

@@ -77,6 +77,9 @@ def _refuse_ratio(args: Any, recipe: Recipe) -> None:
     if args.importance_sampling_level != "token" and "old_logprobs" in _set_by(recipe):
         level, remedy = args.importance_sampling_level, f"Recipe {recipe.name!r} makes each token's ratio itself."
         raise ValueError(sentence("importance_sampling_level", "be 'token'", level, remedy))
+    if args.beta and args.use_bias_correction_kl and "old_logprobs" in _set_by(recipe):
+        remedy = f"TRL would multiply its divergence by the ratio that recipe {recipe.name!r} edits."
+        raise ValueError(sentence("use_bias_correction_kl", "be False", True, remedy))
     if args.off_policy_mask_threshold is not None and "old_logprobs" in _set_by(recipe):
         remedy = f"TRL would read its mask off the log-probs that recipe {recipe.name!r} edits."
         raise ValueError(sentence("off_policy_mask_threshold", "be None", args.off_policy_mask_threshold, remedy))
