@@ -15,7 +15,7 @@ from torch import Tensor
 from entrostat import TokenBatch, controllers, measures, recipes, terms
 from entrostat.integrations.trl._batch import CARRIED
 
-from .conftest import logged
+from .conftest import logged, tiny_model
 from .test_trainer import prepared, step_gradient
 
 Make = Callable[..., Any]
@@ -287,6 +287,21 @@ def test_era_that_never_fires_is_the_host_s_own_gradient(make_trainer: Make) -> 
     prepared(idle)
     for one, another in zip(step_gradient(plain, inputs), step_gradient(idle, inputs), strict=True):
         assert torch.equal(one, another)
+
+
+def test_a_head_whose_logits_are_not_linear_is_refused(make_trainer: Make) -> None:
+    for recipe in (recipes.era(), recipes.ucas()):
+        with pytest.raises(ValueError, match="this model's head has a softcap"):
+            make_trainer(recipe, model=tiny_model(final_logit_softcapping=5.0))
+    biased = tiny_model()
+    biased.lm_head = torch.nn.Linear(16, biased.config.vocab_size)
+    with pytest.raises(ValueError, match="this model's head has a bias"):
+        make_trainer(recipes.era(), model=biased)
+
+
+def test_a_term_beside_scaled_logits_is_refused(make_trainer: Make) -> None:
+    with pytest.raises(ValueError, match="adds a term to edited logits"):
+        make_trainer(recipes.entropy_bonus(coef=0.1).plus(recipes.era()))
 
 
 # --- AEPO: a second draw -----------------------------------------------------------------------
