@@ -9,7 +9,7 @@ import torch
 
 from entrostat.batch import TokenBatch
 from entrostat.edits._ratio import freeze, log_ratio
-from entrostat.errors import require, require_finite, sentence
+from entrostat.errors import require, require_finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +58,7 @@ class EntropyRatioMask:
         """Return the batch with the gradient of the tokens outside the band taken away."""
         if self.low == 1 and self.high == torch.inf:
             return batch
-        if batch.old_entropy is None:
-            raise ValueError(sentence("old_entropy", "be measured", None, "Let the recipe need `old_entropy`."))
-        q = (batch.entropy.detach().float() + self.offset) / (batch.old_entropy.float() + self.offset)
+        q = (batch.entropy.detach().float() + self.offset) / (batch.given("old_entropy").float() + self.offset)
         outside = batch.mask.bool() & ~((q > 1 - self.low) & (q < 1 + self.high))
         return freeze(batch, outside, _host_s_ratio(batch))
 

@@ -68,10 +68,9 @@ class GroupedRatio:
 
     def __call__(self, batch: TokenBatch) -> TokenBatch:
         """Return the batch with each group's ratio, clip range and weight."""
-        if batch.old_entropy is None or batch.vocab is None:
-            name = "old_entropy" if batch.old_entropy is None else "vocab"
-            raise ValueError(sentence(name, "be known", None, "Let the host measure or name it."))
-        counted, entropy = batch.mask.bool(), batch.old_entropy
+        if batch.vocab is None:
+            raise ValueError(sentence("vocab", "be known", None, "Fill it in the batch."))
+        counted, entropy = batch.mask.bool(), batch.given("old_entropy")
         groups = _groups(entropy, counted, self.top)
         log_r = log_ratio(batch)
         log_s, width = _group_mean(log_r, groups), _group_mean(entropy, groups) * self.alpha / math.log(batch.vocab)

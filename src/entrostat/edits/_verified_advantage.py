@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from entrostat.batch import TokenBatch
-from entrostat.errors import require_finite, sentence
+from entrostat.errors import require_finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +51,13 @@ class VerifiedAdvantage:
 
     def __call__(self, batch: TokenBatch) -> TokenBatch:
         """Return the batch with the recomputed advantages."""
-        if batch.rewards is None or batch.group_ids is None:
-            raise ValueError(sentence("rewards", "be known, with `group_ids`", None, "Let the recipe need them."))
-        rewards, groups = batch.gather(batch.rewards), batch.gather(batch.group_ids)
+        own, group = batch.given("rewards"), batch.given("group_ids")
+        rewards = batch.gather(own)
         # [here, everywhere]: which judged responses share the row's prompt.
-        peers = (groups == batch.group_ids[:, None]) & (rewards > self.above)
+        peers = (batch.gather(group) == group[:, None]) & (rewards > self.above)
         size = peers.sum(1).clamp(min=1)
         mean = (peers * rewards).sum(1) / size
         variance = (peers * (rewards - mean[:, None]).square()).sum(1) / (size - 1).clamp(min=1)
-        judged = (batch.rewards - mean) / (variance.sqrt() + self.offset)
-        advantages = torch.where(batch.rewards > self.above, judged, 0).unsqueeze(1)
+        judged = (own - mean) / (variance.sqrt() + self.offset)
+        advantages = torch.where(own > self.above, judged, 0).unsqueeze(1)
         return batch.replace(advantages=torch.where(batch.mask.bool(), advantages, batch.advantages))

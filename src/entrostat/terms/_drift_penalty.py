@@ -48,5 +48,4 @@ class DriftPenalty:
         """Return the penalty of each token, `[B, T]`."""
         # Masked positions first: the derivative of |NaN| is NaN even where nothing asks for it.
         drift = torch.where(batch.mask.bool(), batch.logprobs - batch.old_logprobs, 0)
-        penalty = coef * (drift.abs() - self.dead_zone).clamp(min=0)
-        return penalty if batch.weight is None else penalty * batch.weight
+        return batch.weighed(coef * (drift.abs() - self.dead_zone).clamp(min=0))
