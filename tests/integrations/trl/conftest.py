@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,18 +58,24 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+def grpo_config(folder: Path, **changes: Any) -> GRPOConfig:
+    """Return TRL's settings of a short training on a CPU."""
+    values: dict[str, Any] = {
+        "output_dir": str(folder / "out"), "use_cpu": True, "bf16": False, "gradient_checkpointing": False,
+        "per_device_train_batch_size": 8, "num_generations": 4, "max_completion_length": 6, "max_steps": 3,
+        "learning_rate": 1e-2, "logging_steps": 1, "report_to": "none", "save_strategy": "no", "beta": 0.0,
+        "disable_tqdm": True, "lr_scheduler_type": "constant",
+    }  # fmt: skip
+    return GRPOConfig(**{**values, **changes})
+
+
+def prompts() -> Dataset:
+    return Dataset.from_list([{"prompt": f"<bos> w{number} w{number + 1}"} for number in range(16)])
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Callable[..., GRPOConfig]:
-    def make(**changes: Any) -> GRPOConfig:
-        values: dict[str, Any] = {
-            "output_dir": str(tmp_path / "out"), "use_cpu": True, "bf16": False, "gradient_checkpointing": False,
-            "per_device_train_batch_size": 8, "num_generations": 4, "max_completion_length": 6, "max_steps": 3,
-            "learning_rate": 1e-2, "logging_steps": 1, "report_to": "none", "save_strategy": "no", "beta": 0.0,
-            "disable_tqdm": True, "lr_scheduler_type": "constant",
-        }  # fmt: skip
-        return GRPOConfig(**{**values, **changes})
-
-    return make
+    return functools.partial(grpo_config, tmp_path)
 
 
 @pytest.fixture
@@ -85,7 +92,7 @@ def make_trainer(settings: Callable[..., GRPOConfig], tmp_path: Path) -> Callabl
             "model": model,
             "reward_funcs": changes.pop("reward_funcs", even_words),
             "args": settings(**changes),
-            "train_dataset": Dataset.from_list([{"prompt": f"<bos> w{number} w{number + 1}"} for number in range(16)]),
+            "train_dataset": prompts(),
             "processing_class": tiny_tokenizer(),
         }
         if recipe is None:
