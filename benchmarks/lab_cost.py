@@ -1,59 +1,112 @@
-"""Shows what a step of the toy costs by the number of tokens.
+"""Shows what a seed and a step of the toy cost by the number of tokens.
 
-    python benchmarks/lab_cost.py [--out benchmarks/results/lab_cost.csv]
+    python benchmarks/lab_cost.py [--out benchmarks/results/lab_cost]
 
-With a column per token the cost grows linearly; with levels of equal tokens it does not depend on their number. The
-time is CPU time of one thread, the least of a few repeats, so that it can be read on a busy machine.
+Writes OUT.csv and OUT.txt. With a column per token the cost of a step grows linearly with their number; with levels of
+equal tokens it does not depend on it. The time is CPU time of one thread, the least of a few repeats, so that it can be
+read on a busy machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import datetime
 import math
+import platform
+import statistics
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from entrostat.lab._toy import METHODS, Method, Toy, run_toy
+from entrostat.lab._toy_order import toy_curves
+from entrostat.lab.claims.toy_figure import FOUND
 
-SIZES = (3_000, 10_000, 30_000, 100_000, 300_000)
-BASE = Toy(actions=100_000, optimal=5)
+SIZES = (10_000, 30_000, 100_000, 300_000)
+ONE = replace(FOUND, optimal=5)
+Row = dict[str, float | str]
+
+
+def spent(work: Callable[[], object]) -> float:
+    """Return CPU seconds of a call."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
 
 
 def milliseconds(toy: Toy, method: Method, *, steps: int, repeats: int = 3) -> float:
     """Return CPU milliseconds per step: the least over repeats of a long run minus a short one."""
 
-    def spent(count: int) -> float:
-        began = time.process_time()
-        run_toy(replace(toy, steps=count), method, 0)
-        return time.process_time() - began
+    def seconds(count: int) -> float:
+        return spent(partial(run_toy, replace(toy, steps=count), method, 0))
 
-    return min((spent(2 * steps) - spent(steps)) / steps for _ in range(repeats)) * 1000
+    return min((seconds(3 * steps) - seconds(steps)) / (2 * steps) for _ in range(repeats)) * 1000
+
+
+def steps(levels: int) -> Iterator[Row]:
+    """Yield the cost of a step of every method at every size."""
+    for method in METHODS:
+        for actions in SIZES:
+            cost = milliseconds(replace(ONE, actions=actions, levels=levels), method, steps=60 if levels else 8)
+            yield {"levels": levels, "method": method, "actions": actions, "ms_per_step": round(cost, 4)}
+
+
+def slope(rows: list[Row]) -> float:
+    """Return k of the least-squares fit `ms ~ actions^k`."""
+    x, y = ([math.log(float(row[name])) for row in rows] for name in ("actions", "ms_per_step"))
+    return statistics.linear_regression(x, y).slope
+
+
+def machine() -> str:
+    """Say what this was measured on."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    model = models[0] if models else platform.processor()
+    return f"{model}, one thread, torch {torch.__version__}, {datetime.date.today().isoformat()}"
+
+
+def report() -> Iterator[str | Row]:
+    """Yield lines of text and rows of the table as they are measured."""
+    yield machine()
+    yield f"CPU seconds of one seed of the toy figure ({FOUND.actions} tokens, {FOUND.steps} steps):"
+    yield f"  all 12 runs, levels of equal tokens: {spent(partial(toy_curves, FOUND, [0])):.1f}"
+    for method in METHODS:
+        seconds = spent(partial(run_toy, replace(ONE, levels=0), method, 0))
+        yield f"  one run, a column per token, {method}: {seconds:.1f}"
+    for levels in (0, ONE.levels):
+        rows = list(steps(levels))
+        yield from rows
+        name = "a column per token" if levels == 0 else "levels of equal tokens"
+        for method in METHODS:
+            here = [row for row in rows if row["method"] == method]
+            costs = ", ".join(f"{row['ms_per_step']:.3g}" for row in here)
+            yield f"{name}, {method}: {costs} ms per step, cost ~ tokens^{slope(here):.2f}"
+    yield f"sizes: {', '.join(map(str, SIZES))} tokens, 25 prompts"
 
 
 def main() -> None:
-    """Measure, print and write the table."""
+    """Measure, print and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "lab_cost.csv")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "lab_cost")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rows: list[dict[str, float | str]] = []
-    for levels in (0, BASE.levels):
-        for method in METHODS:
-            for actions in SIZES:
-                toy = replace(BASE, actions=actions, levels=levels)
-                cost = milliseconds(toy, method, steps=10 if not levels else 50)
-                rows.append({"levels": levels, "method": method, "actions": actions, "ms_per_step": round(cost, 4)})
-                print(rows[-1], flush=True)
-            here = [row for row in rows if row["levels"] == levels and row["method"] == method]
-            first, last = here[1], here[-1]
-            slope = math.log(float(last["ms_per_step"]) / float(first["ms_per_step"])) / math.log(SIZES[-1] / SIZES[1])
-            print(f"levels {levels}, {method}: cost ~ actions^{slope:.2f} from {SIZES[1]} to {SIZES[-1]}")
+    said: list[str] = []
+    rows: list[Row] = []
+    for one in report():
+        if isinstance(one, str):
+            print(one, flush=True)
+            said.append(one)
+        else:
+            rows.append(one)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    with arguments.out.open("w", newline="") as file:
+    arguments.out.with_suffix(".txt").write_text("\n".join(said) + "\n")
+    with arguments.out.with_suffix(".csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -41,7 +41,7 @@ def measure(mdp: MDP, scheme: Multilevel, *, repetitions: int, seed: int) -> tup
 def check(quick: bool) -> Outcome:
     """Deepen the recursion; then replicate states and actions."""
     mdp, levels = random_mdp(0), list(range(2, 5 if quick else 6))
-    few = range(2, 4 if quick else 5)
+    few = range(2, 4 if quick else 6)
     share = 4 if quick else 1
     runs = [measure(mdp, Multilevel(levels=n), repetitions=REPETITIONS[n] // share, seed=n) for n in levels]
     rmse, calls = [r[0] for r in runs], [r[2] for r in runs]
