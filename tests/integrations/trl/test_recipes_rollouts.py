@@ -395,6 +395,22 @@ def test_the_temperature_follows_the_surprisal(
     assert logged(trainer, "entropy_control/coef") == pytest.approx([value for value in temperatures for _ in "ab"])
 
 
+@pytest.mark.train
+def test_imitating_hot_samples_raises_entropy_and_imitating_cool_ones_lowers_it(make_trainer: Make) -> None:
+    ends: dict[float, list[float]] = {}
+    for temperature in (0.5, 2.0):
+        # Every response is good, and every one is drawn again: nothing but the second draw is learned from.
+        recipe = recipes.aepo(
+            variant="scope", hot=temperature, cold=temperature, share=1.0, limit=1.0, limit_cooling=1.0
+        )
+        trainer = make_trainer(recipe, reward_funcs=lambda completions, **_: [1.0] * len(completions), max_steps=8)
+        trainer.train()
+        assert logged(trainer, "entropy_control/redraw_share") == [1.0] * 8
+        ends[temperature] = logged(trainer, "entropy_control/entropy")
+    assert ends[0.5][-1] < ends[0.5][0] - 0.1
+    assert ends[2.0][-1] > ends[2.0][0]
+
+
 def test_evaluation_draws_at_one_temperature(make_trainer: Make) -> None:
     trainer, temperatures, _, _ = drawn_twice(make_trainer, recipes.aepo(target=1.0))
     temperatures.clear()
