@@ -41,7 +41,7 @@ def test_every_finding_has_words_and_advice() -> None:
 
 def test_the_band_comes_from_the_runs_own_entropy() -> None:
     (advice,) = advise(CURVES, [Alarm("collapsed", 3, 0.1)], start=2.0)
-    assert "low=0.8, high=1.4" in advice.python
+    assert "low=1.1, high=1.7" in advice.python
 
 
 def test_a_pinned_collapse_raises_the_ceiling_once() -> None:

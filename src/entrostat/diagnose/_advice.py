@@ -10,9 +10,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from entrostat.analysis import Alarm, Curves
-
-LOW, HIGH = 0.4, 0.7
-"""Band to start from, as shares of the entropy at the start."""
+from entrostat.analysis._band import HIGH, LOW
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -66,6 +66,45 @@ def sample(
         for start in range(0, len(queue), batch_size):
             completions += _complete(model, tokenizer, queue[start : start + batch_size])
     return [completions[start : start + samples] for start in range(0, len(queue), samples)]
+
+
+class Drawn(NamedTuple):
+    """Completions as tokens, prompts on their left."""
+
+    ids: torch.Tensor
+    """`[N, L]` prompt, completion, padding on both sides."""
+    attention: torch.Tensor
+    """`[N, L]` 1 where a token is real."""
+    response: torch.Tensor
+    """`[N, L]` True at the tokens that were drawn, the end token included."""
+
+
+@torch.no_grad()
+def draw(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    *,
+    max_new_tokens: int,
+    temperature: float = 1.0,
+    seed: int,
+) -> Drawn:
+    """Sample one completion of each prompt, as `sample` does, and return the tokens themselves."""
+    settings = _plain(model, tokenizer, max_new_tokens, temperature)
+    with _undisturbed(model, settings), _own_randomness(model, seed):
+        encoded = tokenizer(list(prompts), padding=True, padding_side="left", return_tensors="pt").to(model.device)
+        ids: torch.Tensor = model.generate(**encoded)  # pyright: ignore[reportCallIssue] its decorator is untyped
+    width = encoded["input_ids"].shape[1]
+    ends = (
+        torch.tensor(settings.eos_token_id, device=ids.device).reshape(-1)
+        if settings.eos_token_id is not None
+        else None
+    )
+    ended = torch.zeros_like(ids[:, width:]) if ends is None else torch.isin(ids[:, width:], ends).long()
+    drawn = ended.cumsum(1) - ended == 0
+    response = torch.cat([torch.zeros_like(encoded["input_ids"], dtype=torch.bool), drawn], dim=1)
+    attention = torch.cat([encoded["attention_mask"], drawn.to(encoded["attention_mask"].dtype)], dim=1)
+    return Drawn(ids, attention, response)
 
 
 @torch.no_grad()

@@ -1,0 +1,237 @@
+"""What a model's own rollouts say: entropy per token, what any clamp would keep, and two gradients.
+
+One sort answers for all clamps. With a token's probabilities in falling order, p_1 >= p_2 >= ..., and k kept:
+
+    M_k = p_1 + ... + p_k                                  kept mass
+    H_k = log M_k - (p_1 log p_1 + ... + p_k log p_k) / M_k   entropy of the kept, renormalised
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from entrostat.ops import token_stats
+from entrostat.tasks._sampling import Drawn
+
+Through = Literal["model", "head"]
+SHARES = (0.0, 0.1, 0.25, 0.33, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
+"""Shares of the vocabulary to drop that are shown."""
+NUCLEI = (0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
+"""Probabilities to keep that are shown."""
+
+_WORKSPACE = 1 << 23
+"""Probabilities sorted at a time, 64 MB in float64."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Kept:
+    """What a clamp keeps, as means over all tokens."""
+
+    mass: float
+    entropy: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Rollouts in numbers."""
+
+    vocabulary: int
+    entropies: list[float]
+    """Of every response token, nats."""
+    by_count: dict[int, Kept]
+    """By number of likeliest tokens kept."""
+    by_share: dict[float, Kept]
+    """By share of the vocabulary dropped."""
+    by_mass: dict[float, Kept]
+    """By probability kept."""
+
+
+class Rows:
+    """The rollouts of a model, a few at a time."""
+
+    def __init__(self, model: Any, drawn: Drawn, *, temperature: float, size: int) -> None:
+        self.model, self.drawn, self.temperature, self.size = model, drawn, temperature, size
+        self._takes_places = "position_ids" in inspect.signature(model.forward).parameters
+
+    def parts(self) -> Iterator[slice]:
+        """Yield which rollouts make each micro-batch."""
+        for start in range(0, len(self.drawn.ids), self.size):
+            yield slice(start, start + self.size)
+
+    def logits(self, part: slice) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits `[n, V]` of a part's response tokens, the tokens `[n]`, and which rollout each is of `[n]`."""
+        ids, attention = self.drawn.ids[part], self.drawn.attention[part]
+        # Prompts are padded on the left: without this, a model with learned places would read them shifted.
+        places = {"position_ids": (attention.cumsum(1) - 1).clamp(min=0)} if self._takes_places else {}
+        logits = self.model(input_ids=ids, attention_mask=attention, use_cache=False, **places).logits[:, :-1]
+        mask = self.drawn.response[part][:, 1:]
+        return logits[mask] / self.temperature, ids[:, 1:][mask], mask.nonzero()[:, 0] + part.start
+
+
+@torch.no_grad()
+def measure(rows: Rows) -> Measured:
+    """Measure entropy and clamps on all rollouts."""
+    entropies: list[Tensor] = []
+    sums: dict[tuple[str, float], Tensor] = {}
+    vocabulary = 0
+    for part in rows.parts():
+        logits, _, _ = rows.logits(part)
+        vocabulary = logits.shape[-1]
+        for some in logits.split(max(1, _WORKSPACE // vocabulary)):
+            mass, entropy = prefixes(some)
+            entropies.append(entropy[:, -1])
+            for key, count in _counts(mass, vocabulary).items():
+                at = count.unsqueeze(1) - 1
+                total = torch.stack([mass.gather(1, at).sum(), entropy.gather(1, at).sum()])
+                sums[key] = sums.get(key, torch.zeros_like(total)) + total
+    every = torch.cat(entropies)
+    means = {
+        key: Kept(mass=float(total[0]) / len(every), entropy=float(total[1]) / len(every))
+        for key, total in sums.items()
+    }
+    kinds = {
+        kind: {size: kept for (of, size), kept in means.items() if of == kind} for kind in ("count", "share", "mass")
+    }
+    return Measured(
+        vocabulary=vocabulary,
+        entropies=every.tolist(),
+        by_count={int(size): kept for size, kept in kinds["count"].items()},
+        by_share=kinds["share"],
+        by_mass=kinds["mass"],
+    )
+
+
+def prefixes(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return kept mass and entropy of the kept `[n, V]` for every number of likeliest tokens kept, float64."""
+    logp = torch.log_softmax(logits.double(), -1).sort(-1, descending=True).values
+    p = logp.exp()
+    mass = p.cumsum(-1)
+    # A banned token has p = 0, log p = -inf and takes no part.
+    weighed = torch.where(p > 0, p * logp, 0.0).cumsum(-1)
+    return mass.clamp(max=1.0), (mass.log() - weighed / mass).clamp(min=0.0)
+
+
+def _counts(mass: Tensor, vocabulary: int) -> dict[tuple[str, float], Tensor]:
+    """Return for each clamp how many tokens it keeps `[n]`."""
+
+    def same(count: int) -> Tensor:
+        return torch.full((len(mass),), count, device=mass.device)
+
+    counts = {("count", float(k)): same(k) for k in _powers(vocabulary)}
+    counts |= {("share", share): same(vocabulary - int(share * vocabulary)) for share in SHARES}
+    # The token that crosses the mass is kept.
+    return counts | {("mass", p): (mass < p).sum(-1).clamp(max=vocabulary - 1) + 1 for p in NUCLEI}
+
+
+def _powers(vocabulary: int) -> list[int]:
+    found = [count for power in range(1, vocabulary.bit_length()) for count in (2**power, 3 * 2 ** (power - 1))]
+    return sorted({count for count in found if count < vocabulary} | {vocabulary})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Push:
+    """Norms of two gradients on the same tokens."""
+
+    policy: float
+    """Of -(1/N) sum A log p: the policy gradient at ratio 1."""
+    bonus: float
+    """Of -(1/N) sum Hk, for a coefficient of one."""
+    through: Through
+    signed: bool
+    """Whether the advantages are random signs for want of a reward."""
+
+    def share(self, coef: float) -> float:
+        """Return the bonus's gradient over the policy's at a coefficient."""
+        return coef * self.bonus / self.policy
+
+    def coef(self, share: float) -> float:
+        """Return the coefficient at which the bonus has this share."""
+        return share * self.policy / self.bonus
+
+
+def push(rows: Rows, advantages: Tensor, *, through: Through, signed: bool, **clamp: Any) -> Push:
+    """Measure both gradients.
+
+    Args:
+        rows: the rollouts.
+        advantages: `[N]`, one per rollout.
+        through: whether the gradients run through the whole model or stop below the head.
+        signed: whether `advantages` are random signs.
+        clamp: `clamp`, `top_k` or `top_p` of the bonus.
+    """
+    norms = {"policy": 0.0, "bonus": 0.0}
+    tokens = int(rows.drawn.response.sum())
+    with _only(rows.model, through) as parameters:
+        for name in norms:
+            losses = _policy_loss(advantages) if name == "policy" else _bonus_loss(clamp)
+            norms[name] = _norm(rows, parameters, lambda part, loss=losses: loss(rows, part) / tokens)
+    return Push(through=through, signed=signed, **norms)
+
+
+Loss = Callable[[Rows, slice], Tensor]
+
+
+def _policy_loss(advantages: Tensor) -> Loss:
+    def loss(rows: Rows, part: slice) -> Tensor:
+        logits, targets, rollout = rows.logits(part)
+        return -(advantages.to(logits.device)[rollout] * token_stats(logits, targets).logprobs).sum()
+
+    return loss
+
+
+def _bonus_loss(clamp: dict[str, Any]) -> Loss:
+    def loss(rows: Rows, part: slice) -> Tensor:
+        logits, targets, _ = rows.logits(part)
+        return -token_stats(logits, targets, **clamp).clamped_entropy.sum()
+
+    return loss
+
+
+def _norm(rows: Rows, parameters: Sequence[Tensor], loss: Callable[[slice], Tensor]) -> float:
+    for part in rows.parts():
+        loss(part).backward()
+    squared = sum(
+        float(parameter.grad.double().square().sum()) for parameter in parameters if parameter.grad is not None
+    )
+    for parameter in parameters:
+        parameter.grad = None
+    return squared**0.5
+
+
+def _detached(_: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(value.detach() for value in inputs)
+
+
+class _only:  # noqa: N801
+    """Gradients for the whole model or the head's weights alone inside; outside, everything as it was."""
+
+    def __init__(self, model: Any, through: Through) -> None:
+        self.model, self.through = model, through
+        self.before = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+
+    def __enter__(self) -> list[Tensor]:
+        self.training = self.model.training
+        self.model.eval()
+        self.hook = None
+        if self.through == "head":
+            head = self.model.get_output_embeddings()
+            self.model.requires_grad_(False)
+            head.requires_grad_(True)
+            # A head that shares its weights with the embedding would pass gradient to it through the whole model.
+            self.hook = head.register_forward_pre_hook(_detached)
+            return list(head.parameters())
+        self.model.requires_grad_(True)
+        return list(self.model.parameters())
+
+    def __exit__(self, *_: object) -> None:
+        if self.hook is not None:
+            self.hook.remove()
+        for parameter, needed in self.before:
+            parameter.requires_grad_(needed)
+        self.model.train(self.training)
