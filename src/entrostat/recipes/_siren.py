@@ -11,12 +11,12 @@ from entrostat.terms import PeakEntropy
 ACTS_ON = "loss term"
 PAPER = Paper(
     title="Rethinking Entropy Regularization in Large Reasoning Models",
-    authors="the authors of SIREN",
+    authors="Yuxian Jiang, Yafu Li, Guanxu Chen, Dongrui Liu, Yu Cheng and Jing Shao",
     year=2025,
     url="https://arxiv.org/abs/2509.25133",
-    bibtex="""@article{siren2025rethinking,
+    bibtex="""@article{jiang2025rethinking,
   title   = {Rethinking Entropy Regularization in Large Reasoning Models},
-  author  = {{The authors of SIREN}},
+  author  = {Jiang, Yuxian and Li, Yafu and Chen, Guanxu and Liu, Dongrui and Cheng, Yu and Shao, Jing},
   journal = {arXiv preprint arXiv:2509.25133},
   year    = {2025}
 }""",
@@ -53,7 +53,7 @@ def siren(*, beta: float = 0.005, top_p: float = 0.8, quantile: float = 0.8, cro
         ValueError: a setting the parts refuse.
 
     Reference:
-        "Rethinking Entropy Regularization in Large Reasoning Models", arXiv 2509.25133, and its code.
+        Jiang et al., "Rethinking Entropy Regularization in Large Reasoning Models", arXiv 2509.25133, and its code.
 
     Example:
         >>> siren().measure, siren().window
