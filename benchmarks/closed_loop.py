@@ -21,22 +21,30 @@ from entrostat.runs import JobDirectory, run_directories, run_job
 
 TARGET = 0.25
 FLOOR = 0.25
-PLATEAUS = (0.15, 0.25, 0.4)
-SCHEDULE = {"low": 0.3, "high": 0.4, "low_end": 0.15, "high_end": 0.25}
+PLATEAUS = (0.1, 0.4)
+SCHEDULE = {"low": 0.25, "high": 0.35, "low_end": 0.12, "high_end": 0.22}
 Curves = dict[str, dict[int, list[StepRecord]]]
 
 
 def lines() -> tuple[RecipeJob, ...]:
-    """Return what is trained."""
-    pi = {"target": TARGET, "kp": 5.0, "ki": 0.1}
+    """Return what is trained. Settings were chosen with seed 10; the figures are those of other seeds.
+
+    With Adam's step sizes and 256 short responses a batch, the published gains, limit and shares move too little here:
+    the laws are the papers', their strengths are not.
+    """
+    pi = {"target": TARGET, "kp": 40.0, "ki": 1.0, "limit": 20.0, "anti_windup": True}
+    strong = {"hot": 2.0, "cold": 0.5, "share": 1.0, "limit": 0.5, "limit_cooling": 0.5}
     return (
         RecipeJob(name="none"),
         RecipeJob(name="entropic", label="entropic-pi", parameters=pi),
         RecipeJob(name="entropic", label="entropic-p", parameters={**pi, "ki": 0.0}),
-        RecipeJob(name="entrocraft", parameters={**SCHEDULE, "shape": "linear"}),
+        RecipeJob(name="entrocraft", parameters={**SCHEDULE, "raw_rewards": True, "zero_one": True}),
         RecipeJob(name="skywork", parameters={"target": FLOOR, "delta": 0.002, "ceiling": 0.1}),
         RecipeJob(name="era", parameters={"low": 0.8}),
-        *(RecipeJob(name="aepo", label=f"aepo-{target}", parameters={"target": target}) for target in PLATEAUS),
+        *(
+            RecipeJob(name="aepo", label=f"aepo-{target}", parameters={"target": target, **strong})
+            for target in PLATEAUS
+        ),
     )
 
 
