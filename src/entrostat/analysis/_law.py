@@ -67,19 +67,26 @@ class NoLaw:
     reason: str
 
 
-def pairs(curves: Curves) -> tuple[str, list[tuple[float, float]]]:
+def pairs(curves: Curves, performance: str | None = None) -> tuple[str, list[tuple[float, float]]]:
     """Return what performance is called and (entropy, performance) in the order of the steps.
 
-    Accuracy where it was measured often enough, paired with the mean entropy of the steps before; else the reward.
+    Args:
+        curves: the run.
+        performance: `accuracy`, paired with the mean entropy of the steps before it, or `reward`; without it, accuracy
+            where it was measured often enough, else the reward.
     """
-    entropy = curves.series("entropy")
-    accuracy = [
-        (near, value) for step, value in curves.series("accuracy") if (near := _before(entropy, step)) is not None
-    ]
-    if len(accuracy) >= LEAST:
-        return "accuracy", accuracy
-    by_step = dict(entropy)
+    if performance != "reward":
+        accuracy = _accuracy(curves)
+        if performance == "accuracy" or len(accuracy) >= LEAST:
+            return "accuracy", accuracy
+    by_step = dict(curves.series("entropy"))
     return "reward", [(by_step[step], value) for step, value in curves.series("reward") if step in by_step]
+
+
+def _accuracy(curves: Curves) -> list[tuple[float, float]]:
+    entropy = curves.series("entropy")
+    near = ((_before(entropy, step), value) for step, value in curves.series("accuracy"))
+    return [(h, value) for h, value in near if h is not None]
 
 
 def _before(entropy: list[Point], step: int) -> float | None:
@@ -88,11 +95,12 @@ def _before(entropy: list[Point], step: int) -> float | None:
     return sum(near) / len(near) if near else None
 
 
-def fit_law(curves: Curves) -> Law | NoLaw:
+def fit_law(curves: Curves, performance: str | None = None) -> Law | NoLaw:
     """Fit the law to a run, or say why it cannot be.
 
     Args:
         curves: the run; needs `entropy`, and `accuracy` or `reward`.
+        performance: which of the two, as in `pairs`.
 
     Returns:
         The law with the interval of its ceiling, or the reason there is none.
@@ -108,7 +116,7 @@ def fit_law(curves: Curves) -> Law | NoLaw:
         >>> round(law.a, 2), round(law.b, 2), round(law.ceiling, 2)
         (0.2, 0.9, 0.7)
     """
-    performance, found = pairs(curves)
+    performance, found = pairs(curves, performance)
     if len(found) < LEAST:
         missing = "neither reward nor accuracy is on record" if not found else f"only {len(found)} points are on record"
         return NoLaw(f"{missing}; the fit needs {LEAST}")
@@ -116,11 +124,11 @@ def fit_law(curves: Curves) -> Law | NoLaw:
         return NoLaw("entropy exploded; the law tells what spending entropy buys, not what losing it costs")
     if max(h for h, _ in found) > 20:
         return NoLaw("the entropy is far above that of a language model, so these are no nats per token")
-    blocks = _blocked([(math.exp(h), r) for h, r in found])
-    return _fit(blocks, performance)
+    return _fit(blocked([(math.exp(h), r) for h, r in found]), performance)
 
 
-def _blocked(found: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def blocked(found: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the means of `BLOCKS` stretches of the run, or all points if there are no more than that."""
     count = min(BLOCKS, len(found))
     parts = [found[i * len(found) // count : (i + 1) * len(found) // count] for i in range(count)]
     return [(sum(x for x, _ in part) / len(part), sum(r for _, r in part) / len(part)) for part in parts]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -67,7 +68,7 @@ class Run:
         """Whether its last values may be called final."""
         return self.status == "done" and bool(self.steps)
 
-    @property
+    @functools.cached_property
     def curves(self) -> Curves:
         """The run as curves."""
         return of_records(

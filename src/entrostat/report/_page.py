@@ -8,7 +8,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from entrostat.report._differences import baseline, difference_table, differences_said
 from entrostat.report._facts import Group
+from entrostat.report._law_panel import law_table
 from entrostat.report._load import Run
 from entrostat.report._making import making
 from entrostat.report._panels import Drawing, Panel
@@ -47,8 +49,10 @@ $unfinished
 $curves
 $accounts
 $sections
+$law
 </div>
 $tables
+$differences
 $samples
 <section class="made-of"><h2>How this was made</h2>$making</section>
 </main>
@@ -113,7 +117,9 @@ def page(
         curves=_legend(groups, look) + _hero(drawings, look) if drawings else "",
         accounts=_accounts(groups, ks, look),
         sections=_sections(drawings, look) + _absent(absent),
+        law=_law(groups, drawings, look),
         tables=_tables(groups, ks, look),
+        differences=_differences(groups, ks, look),
         samples=_samples(groups, look),
         making=making(groups, jobs),
         count=_count(len(runs), "run"),
@@ -206,14 +212,15 @@ def _figure(drawing: Drawing, look: Look, style: str = "") -> str:
         if panel.scale != "linear"
         else ""
     )
-    ends = "".join(
+    items = "".join(
         f'<li class="{look.style(group)}"><span class="unseen">{label(group.label)} ends at </span>{value}</li>'
         for group, value in drawing.ends
     )
+    ends = f'<ul class="ends" aria-label="{panel.title} at the end">{items}</ul>' if items else ""
     return (
         f'<figure class="{style}"><figcaption><{rank}>{panel.title}{unit}</{rank}>{scale}'
-        f'<p class="note">{shown(panel.note)}</p><ul class="ends" aria-label="{panel.title} at the end">{ends}</ul>'
-        f'</figcaption><div class="plot" id="plot-{panel.key}" role="img" aria-label="{shown(drawing.described)}">'
+        f'<p class="note">{shown(panel.note)}</p>{ends}</figcaption>'
+        f'<div class="plot" id="plot-{panel.key}" role="img" aria-label="{shown(drawing.described)}">'
         "</div></figure>"
     )
 
@@ -259,6 +266,29 @@ def _tables(groups: list[Group], ks: list[str], look: Look) -> str:
     return f'<section><h2>Where it ended</h2><p class="lead">{lead}</p>{table}{every}</section>'
 
 
+def _law(groups: list[Group], drawings: list[Drawing], look: Look) -> str:
+    figure = "".join(_figure(drawing, look, "wider") for drawing in drawings if drawing.reach is not None)
+    if not figure:
+        return ""
+    lead = (
+        "In runs without entropy control, performance and entropy tend to trade along "
+        '<span class="law">R = -a e<sup>H</sup> + b</span>. The '
+        "ceiling is R at H = 0: where such a run ends if it goes on as it did. A controller that holds entropy takes a "
+        "run off the law; there the fit tells of the past only."
+    )
+    body = f'<p class="lead">{lead}</p>{figure}{law_table(groups, look.style)}'
+    return f"<section><h2>What entropy bought</h2>{body}</section>"
+
+
+def _differences(groups: list[Group], ks: list[str], look: Look) -> str:
+    table = difference_table(groups, ks, look.style)
+    if not table:
+        return ""
+    lead = f"{shown(differences_said(groups, ks))} Each difference is taken seed by seed, then averaged, with its 95% "
+    lead += "interval; a bold one leaves out zero. Many are shown, so one in twenty would be bold by chance."
+    return f'<section><h2>Against {label(baseline(groups).label)}</h2><p class="lead">{lead}</p>{table}</section>'
+
+
 def _samples(groups: list[Group], look: Look) -> str:
     blocks = "".join(samples_html(group, look.style(group)) for group in groups)
     lead = "Completions of the last evaluation, right and wrong in turn where there are both."
@@ -273,6 +303,7 @@ def _data(groups: list[Group], drawings: list[Drawing], look: Look) -> dict[str,
             "sparse": drawing.panel.sparse,
             "log": drawing.log,
             "named": drawing.panel.section == "entropy",
+            "plane": drawing.reach,
             "lines": drawing.lines,
         }
         for drawing in drawings

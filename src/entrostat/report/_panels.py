@@ -129,6 +129,8 @@ class Drawing:
     """Each recipe's last value, as text."""
     described: str
     """The whole plot in a sentence, for those who do not see it."""
+    reach: float | None = None
+    """Where the horizontal axis ends if it is entropy and no step."""
 
 
 def drawings(groups: list[Group], chosen: list[Panel], budget: int = 200_000) -> list[Drawing]:

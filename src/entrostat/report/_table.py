@@ -46,15 +46,15 @@ def final_table(groups: list[Group], ks: list[str], style: Callable[[Group], str
     rows = [_start_row([run for group in groups for run in group.runs], ks, len(shown_columns))]
     for group in groups:
         cells = [_cell(estimate(map(column.value, group.final)), column.form) for column in shown_columns]
-        rows.append(_row(label(group.label), cells, style(group)))
-    return _table("Last values, means over seeds with 95% intervals", ["Recipe", *_titles(shown_columns)], rows)
+        rows.append(row(label(group.label), cells, style(group)))
+    return table("Last values, means over seeds with 95% intervals", ["Recipe", *_titles(shown_columns)], rows)
 
 
 def seed_table(groups: list[Group], ks: list[str], style: Callable[[Group], str]) -> str:
     """Return every run's own values, finished or not."""
     shown_columns = columns(ks)
     rows = [
-        _row(
+        row(
             f"{label(group.label)}, seed {facts.run.seed}",
             [f"<td>{_plain(column.value(facts), column.form)}</td>" for column in shown_columns],
             style(group),
@@ -62,7 +62,7 @@ def seed_table(groups: list[Group], ks: list[str], style: Callable[[Group], str]
         for group in groups
         for facts in group.facts
     ]
-    return _table("Last values of every run", ["Run", *_titles(shown_columns)], rows)
+    return table("Last values of every run", ["Run", *_titles(shown_columns)], rows)
 
 
 def _titles(shown_columns: list[Column]) -> list[str]:
@@ -71,7 +71,7 @@ def _titles(shown_columns: list[Column]) -> list[str]:
 
 def _start_row(runs: list[Run], ks: list[str], width: int) -> str:
     cells = [_cell(start_model(runs, k), "share") for k in ks]
-    return _row("start model", cells + [f"<td>{ABSENT}</td>"] * (width - len(ks)), "")
+    return row("start model", cells + [f"<td>{ABSENT}</td>"] * (width - len(ks)), "")
 
 
 def _cell(found: Estimate | None, form: str) -> str:
@@ -86,11 +86,11 @@ def _plain(value: float | None, form: str) -> str:
     return {"number": number, "share": percent, "time": duration}[form](value)
 
 
-def _row(head: str, cells: list[str], style: str) -> str:
+def row(head: str, cells: list[str], style: str) -> str:
     return f'<tr class="{style}"><th scope="row">{head}</th>{"".join(cells)}</tr>'
 
 
-def _table(caption: str, titles: list[str], rows: list[str]) -> str:
+def table(caption: str, titles: list[str], rows: list[str]) -> str:
     head = "".join(f'<th scope="col">{title}</th>' for title in titles)
     return (
         f'<div class="wide" role="region" tabindex="0" aria-label="{caption}"><table>'

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from entrostat.files import replace_text
 from entrostat.report._facts import groups, ks
+from entrostat.report._law_panel import law_drawings
 from entrostat.report._load import Run, load
 from entrostat.report._page import page
 from entrostat.report._panels import drawings, panels
@@ -43,6 +44,7 @@ def write_report(directories: Sequence[Path], out: Path) -> Path:
     gathered, shown_ks = groups(runs), ks(runs)
     chosen = panels(shown_ks, _split(runs))
     drawn = drawings(gathered, chosen)
+    drawn += law_drawings(gathered)
     keys = {drawing.panel.key for drawing in drawn}
     absent = [panel for panel in chosen if panel.key not in keys]
     _replace(out, page(gathered, drawn, ks=shown_ks, absent=absent, jobs=_jobs(directories), plotly=plotly))

@@ -18,6 +18,7 @@
     const base = { type: "scatter", x: line.x, x0: line.x0, dx: line.dx, y: line.y, visible: !state.hidden.has(line.g), hoverinfo: "skip", showlegend: false };
     if (line.kind === "band")
       return { ...base, mode: "lines", fill: "toself", fillcolor: faded(color, 0.13), line: { width: 1, dash: "dot", color: faded(color, 0.6) } };
+    if (panel.plane) return { ...base, ...plane(line, panel, group, color) };
     if (line.kind === "seed")
       return { ...base, mode: "lines", visible: base.visible && state.seeds, line: { width: 1, color: faded(color, 0.28) } };
     return {
@@ -27,15 +28,26 @@
     };
   }
 
+  // Entropy across, performance up: a run is a cloud, its law a line, dashed where it is a forecast.
+  function plane(line, panel, group, color) {
+    const told = { hoverinfo: "all", hovertemplate: `%{x:.3~g} nats: %{y:${panel.share ? ".3~p" : ".3~g"}}<extra>${group.name}</extra>` };
+    if (line.kind === "dots") return { ...told, mode: "markers", marker: { size: 5, symbol: group.symbol, color: faded(color, 0.4) } };
+    if (line.kind === "ceiling")
+      return { ...told, mode: "markers", marker: { size: 10, symbol: group.symbol, color }, error_y: { type: "data", array: line.half, color, thickness: 1.6, width: 5 } };
+    return { mode: "lines", line: { width: 2.4, color, dash: line.kind === "forecast" ? "dot" : "solid" } };
+  }
+
   function layout(panel) {
     const [ink, soft, grid, raised] = ["--ink", "--soft", "--grid", "--raised"].map(style);
     const log = state.log[panel.key];
     const axis = { color: soft, gridcolor: grid, linecolor: grid, zeroline: false, tickfont: { size: 11.5 }, automargin: true };
+    const step = { range: state.range || [0, data.last * 1.015], hoverformat: ",d", title: { text: "step", font: { size: 11.5 }, standoff: 4 } };
+    const nats = { range: [-0.02 * panel.plane, panel.plane], fixedrange: true, hoverformat: ".3~g", title: { text: "entropy, nats per token", font: { size: 11.5 }, standoff: 4 } };
     return {
-      autosize: true, margin: { l: 8, r: roomForNames(panel) ? 8 + 7.6 * longest : 8, t: 10, b: 8 }, showlegend: false, hovermode: "x unified", dragmode: touch ? false : "zoom",
+      autosize: true, margin: { l: 8, r: roomForNames(panel) ? 8 + 7.6 * longest : 8, t: 10, b: 8 }, showlegend: false, hovermode: panel.plane ? "closest" : "x unified", dragmode: touch || panel.plane ? false : "zoom",
       paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: { family: style("--sans"), color: soft, size: 12 },
       hoverlabel: { bgcolor: raised, bordercolor: grid, font: { color: ink, size: 12 } },
-      xaxis: { ...axis, showgrid: false, range: state.range || [0, data.last * 1.015], nticks: 7, ticks: "outside", ticklen: 4, showline: true, hoverformat: ",d", title: { text: "step", font: { size: 11.5 }, standoff: 4 } },
+      xaxis: { ...axis, showgrid: false, nticks: 7, ticks: "outside", ticklen: 4, showline: true, ...(panel.plane ? nats : step) },
       yaxis: {
         ...axis, fixedrange: true, autorangeoptions: panel.share && !log ? { clipmin: -0.03, clipmax: 1.03 } : undefined, type: log ? "log" : "linear", nticks: 6, ticks: "",
         tickformat: panel.share ? (log ? ".3~p" : "~p") : "~g", dtick: log ? (decades(panel) > 2.4 ? 1 : "D2") : undefined,
