@@ -3,7 +3,7 @@
     entrostat lab --all --report DIR
     python docs/images/lab/draw.py DIR/lab.html
 
-Needs matplotlib. Draws what stands in the page as data and runs no claim.
+Needs matplotlib (and pillow, which comes with it). Draws what stands in the page as data and runs no claim.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from PIL import Image
 
 IMAGES = {
     "gradient": "The gradient vanishes with the entropy",
@@ -50,7 +51,7 @@ def plots(page: str) -> dict[str, dict[str, Any]]:
 
 def draw(title: str, plot: dict[str, Any], out: Path) -> None:
     """Write one plot as PNG."""
-    figure, axes = plt.subplots(figsize=(5.6, 3.5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(5.6, 3.9), layout="constrained")
     for i, series in enumerate(plot["series"]):
         x, y, color = series["x"], series["y"], COLORS[i % len(COLORS)]
         name = html.unescape(series["name"])
@@ -71,9 +72,12 @@ def draw(title: str, plot: dict[str, Any], out: Path) -> None:
     axes.set_ylabel(html.unescape(plot["y_label"]))
     axes.grid(color="#ece9e1")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=7.5, frameon=False)
-    figure.savefig(out, dpi=100, pil_kwargs={"optimize": True})
+    if len(plot["series"]) > 1:
+        figure.legend(loc="outside lower left", ncols=3, fontsize=7.5, frameon=False)
+    figure.savefig(out, dpi=100)
     plt.close(figure)
+    with Image.open(out) as image:  # few colours, small files
+        image.convert("RGB").quantize(48).save(out, optimize=True)
 
 
 def main() -> None:

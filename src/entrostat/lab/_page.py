@@ -129,7 +129,7 @@ def _article(one: Checked, first_plot: int) -> str:
         f"<tr><th>{shown(name)}</th><td>{shown(figure_text(value))}</td></tr>"
         for name, value in outcome.figures.items()
     )
-    seeds = ", ".join(map(str, outcome.seeds)) or "none"
+    seeds = _seeds(outcome.seeds)
     return (
         f'<article id="{shown(claim.name)}"><h3>{shown(claim.name)}: {_verdict(one)}</h3>'
         f'<p class="statement">{_prose(claim.statement)}</p><p class="source">{shown(claim.source)}</p>'
@@ -137,6 +137,12 @@ def _article(one: Checked, first_plot: int) -> str:
         f'<p class="remarks">{_prose(outcome.remarks)}</p>'
         f'<p class="made">Seeds: {shown(seeds)}. {one.seconds:.1f} s.</p></article>'
     )
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    if len(seeds) > 5 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]} to {seeds[-1]}"
+    return ", ".join(map(str, seeds)) or "none"
 
 
 def _prose(text: str) -> str:

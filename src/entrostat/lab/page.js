@@ -8,10 +8,11 @@
   function traces(series, i) {
     const color = style(`--c${i % 8}`);
     const dash = series.reference ? "dash" : "solid";
+    const many = series.points && series.x.length > 100;
     const line = {
       type: "scatter", name: series.name, x: series.x, y: series.y, mode: series.points ? "markers" : series.reference || series.x.length > 12 ? "lines" : "lines+markers",
-      line: { width: 2.2, color, dash }, marker: { size: series.points ? 3.5 : 6, color, opacity: series.points ? 0.45 : 1 },
-      hoverinfo: series.points ? "skip" : "all", hovertemplate: series.points ? undefined : `%{y:.4~g}<extra>${series.name}</extra>`,
+      line: { width: 2.2, color, dash }, marker: { size: many ? 3.5 : 7, color, opacity: many ? 0.45 : 0.85 },
+      hoverinfo: many ? "skip" : "all", hovertemplate: many ? undefined : `%{y:.4~g}<extra>${series.name}</extra>`,
     };
     if (!series.low) return [line];
     if (series.points || series.x.length === 1) {
