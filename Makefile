@@ -58,5 +58,19 @@ triton: .venv/triton.done
 	.venv/triton/bin/python -m pip --quiet install --constraint constraints.txt --editable '.[run,dev]' triton==3.9.0
 	@touch $@
 
+# The tests of the TRL integration with every release line in range, each in an environment of its own (not in `test`).
+# At most three lines are kept in range; today there are two.
+TRL_RELEASES ?= 1.15 1.16
+
+trl-releases: $(TRL_RELEASES:%=.venv/trl-%.done)
+
+.venv/trl-%.done: .venv/run.done
+	rm -rf .venv/trl-$* && $(PYTHON) -m venv .venv/trl-$*
+	grep -v '^trl==' constraints.txt > .venv/trl-$*/constraints.txt
+	.venv/trl-$*/bin/python -m pip --disable-pip-version-check --quiet install --constraint .venv/trl-$*/constraints.txt \
+		--editable '.[run]' 'trl==$*.*' pytest hypothesis peft
+	OMP_NUM_THREADS=1 .venv/trl-$*/bin/python -m pytest tests/integrations/trl
+	.venv/trl-$*/bin/python docs/make_compatibility.py
+
 clean:
 	rm -rf .venv build dist

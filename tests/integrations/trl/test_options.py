@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from .options import OPTIONS, Option, attempt
+from .options import OPTIONS, UNTESTED, Option, attempt
 
 
 @pytest.mark.train
@@ -18,3 +19,12 @@ def test_an_option_of_trl_s(option: Option, tmp_path: Path) -> None:
     outcome = attempt(option, tmp_path)
     assert outcome.result == option.result, outcome.says
     assert option.says in outcome.says
+
+
+def test_the_page_lists_every_option_with_what_the_tests_expect() -> None:
+    results = json.loads((Path(__file__).parents[3] / "docs" / "compatibility.json").read_text())
+    expected = {option.name: option.result for option in OPTIONS}
+    assert results.pop("untested") == UNTESTED
+    assert results
+    for release, found in results.items():
+        assert {name: outcome["result"] for name, outcome in found.items()} == expected, f"TRL {release}"

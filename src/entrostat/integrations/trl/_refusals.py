@@ -44,8 +44,9 @@ def refuse_conflicts(args: Any, recipe: Recipe) -> None:
                 "n_gpu", "be 1 in one process: nn.DataParallel is not supported", args.n_gpu, "Use `accelerate launch`."
             )
         )
-    if (recipe.edits or recipe.rollout_edits) and args.use_liger_kernel:
-        raise ValueError(sentence("use_liger_kernel", "be False with a recipe that edits the loss's inputs", True))
+    if args.use_liger_kernel:
+        remedy = "Its kernels patch the model's forward, as the fused head does; no one has tried both."
+        raise ValueError(sentence("use_liger_kernel", "be False beside a recipe", True, remedy))
     _refuse_missing(args, recipe)
     _refuse_ratio(args, recipe)
 

@@ -1,0 +1,108 @@
+"""Try every option of TRL's with `aent` and write docs/compatibility.md.
+
+    python docs/make_compatibility.py            try them with the installed TRL (a minute), then write the page
+    python docs/make_compatibility.py --check    try nothing; fail if the page is not what the results on file say
+
+The options are those of tests/integrations/trl/options.py, tried as the tests try them. What came of them is kept by
+TRL release in docs/compatibility.json, so that a run in another environment (`make trl-releases`) adds its column.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS, PAGE = ROOT / "docs" / "compatibility.json", ROOT / "docs" / "compatibility.md"
+HEAD = """# What works with which host
+
+Written by `python docs/make_compatibility.py`, which trains a tiny model with `aent` under each option and checks that
+the coefficient follows its law, that the bonus in the loss is the coefficient times the measured entropy, and that the
+model moves. *Rejected* means that the trainer is refused when it is made; *untested* that nobody has tried.
+"""
+FOOT = """
+## Several processes
+
+`tests/integrations/trl/test_ranks.py` holds two gloo ranks against one process for every recipe (coefficients,
+statistics, gradients).
+"""
+
+
+def tried(only: str | None) -> dict[str, dict[str, str]]:
+    """Return what comes of each option with the installed TRL."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    sys.path.insert(0, str(ROOT))
+    import torch
+    from tests.integrations.trl.options import OPTIONS, attempt
+
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    found: dict[str, dict[str, str]] = {}
+    for option in OPTIONS:
+        if only and only not in option.name:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                outcome = attempt(option, Path(folder))
+                found[option.name] = {"result": outcome.result, "says": outcome.says}
+            except Exception as error:  # whatever it is, the page has to say so
+                found[option.name] = {"result": "fails", "says": f"{type(error).__name__}: {error}".splitlines()[0]}
+        print(f"{option.name}: {found[option.name]['result']}", file=sys.stderr)
+    return found
+
+
+def page(results: dict[str, dict[str, Any]]) -> str:
+    """Return the page for the results of all releases."""
+    releases = sorted((name for name in results if name != "untested"), key=_release)
+    options = list(dict.fromkeys(option for release in releases for option in results[release]))
+    lines = [HEAD, "## TRL", "", "| option | " + " | ".join(f"TRL {name}" for name in releases) + " | why |"]
+    lines.append("|---" * (len(releases) + 2) + "|")
+    for option in options:
+        cells = [results[release].get(option, {"result": "untested", "says": ""}) for release in releases]
+        why = next((cell["says"] for cell in reversed(cells) if cell["says"]), "")
+        lines.append(f"| {option} | " + " | ".join(cell["result"] for cell in cells) + f" | {_cell(why)} |")
+    for option, why in results.get("untested", {}).items():
+        lines.append(f"| {option} | " + " | ".join("untested" for _ in releases) + f" | {_cell(why)} |")
+    return "\n".join(lines) + "\n" + FOOT
+
+
+def _release(name: str) -> list[int]:
+    return [int(part) for part in name.split(".")[:3] if part.isdigit()]
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def main() -> None:
+    """Try, write, or check."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--check", action="store_true", help="only compare the page with the results on file")
+    parser.add_argument("--only", help="try the options whose names hold this text, and write nothing")
+    args = parser.parse_args()
+    results: dict[str, dict[str, Any]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    if args.check:
+        if page(results) != PAGE.read_text():
+            sys.exit(f"{PAGE.name} is old: run python docs/make_compatibility.py")
+        return
+    found = tried(args.only)
+    if args.only:
+        return
+    import trl
+    from tests.integrations.trl.options import UNTESTED
+
+    results[trl.__version__] = found
+    results["untested"] = dict(UNTESTED)
+    RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+    # Read back: the page has to follow from the file alone, in the file's order.
+    PAGE.write_text(page(json.loads(RESULTS.read_text())))
+
+
+if __name__ == "__main__":
+    main()
