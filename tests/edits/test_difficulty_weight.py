@@ -74,7 +74,7 @@ def test_infinity_is_neutral() -> None:
 
 
 def test_what_it_needs_is_said() -> None:
-    with pytest.raises(ValueError, match="needs `rewards` and `group_ids`"):
+    with pytest.raises(ValueError, match="this batch has no `rewards`"):
         DifficultyWeight(rho=1.0)(rollouts().replace(rewards=None))
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from entrostat.batch import TokenBatch
+from entrostat.edits._responses import group_share
 from entrostat.errors import require, require_finite, unknown_name
 
 Shape = Literal["ramp", "gate"]
@@ -69,9 +70,7 @@ class DifficultyWeight:
         """
         if math.isinf(self.rho) and not self.skip_unsolved:
             return batch
-        if batch.rewards is None or batch.group_ids is None:
-            raise ValueError("`DifficultyWeight` needs `rewards` and `group_ids`: use it as a rollout edit.")
-        accuracy = _group_means((batch.rewards >= self.correct_at).double(), batch.group_ids, batch)
+        accuracy = group_share(batch, batch.given("rewards") >= self.correct_at)
         weight = self._weight(accuracy).to(batch.logprobs.dtype).unsqueeze(-1)
         before = torch.ones_like(batch.logprobs).detach() if batch.weight is None else batch.weight
         return batch.replace(weight=torch.where(batch.mask.bool(), before * weight, before))
@@ -82,10 +81,3 @@ class DifficultyWeight:
             hard &= accuracy > 0
         ramp = self.shape == "ramp" and math.isfinite(self.rho)
         return hard.double() * ((self.rho - accuracy) / self.rho if ramp else 1.0)
-
-
-def _group_means(values: Tensor, groups: Tensor, batch: TokenBatch) -> Tensor:
-    """Return for each response `[B]` the mean of `values [B]` over its group on all ranks."""
-    every, of = batch.gather(values), batch.gather(groups)
-    same = (groups.unsqueeze(1) == of).double()
-    return (same @ every) / same.sum(1)
