@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 import entrostat as es
+from entrostat import _monitor
 from entrostat._monitor import Monitor
+from entrostat.analysis import Alarm, Curves
 from entrostat.diagnose import diagnose
 from entrostat.ops._reference import reference_token_stats
 from entrostat.ops._support import support_of
@@ -132,7 +134,9 @@ def test_mistakes_are_told(tmp_path: Path) -> None:
 RANKS = """
 import json, sys, torch, torch.distributed as dist
 import entrostat as es
+from entrostat import _monitor
 from entrostat._monitor import Monitor
+from entrostat.analysis import Alarm, Curves
 rank, store, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
 torch.manual_seed(0)
@@ -157,3 +161,23 @@ def test_ranks_add_up_and_one_of_them_writes(tmp_path: Path) -> None:
     whole = float(es.measures.shannon(logits).mean())
     assert said == [pytest.approx(whole, rel=1e-13)] * 2
     assert len(read(tmp_path / "out" / "records.jsonl")) == 1
+
+
+def test_a_long_run_is_looked_at_now_and_then_and_still_raises_its_alarm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    real = _monitor.alarms
+
+    def counted(curves: Curves) -> list[Alarm]:
+        looks.append(len(curves.series("entropy")))
+        return real(curves)
+
+    monkeypatch.setattr(_monitor, "alarms", counted)
+    monitor = es.monitor(tmp_path)
+    logits, targets = torch.zeros(1, 1, 4), torch.zeros(1, 1, dtype=torch.long)
+    for step in range(900):
+        monitor.observe(logits + (torch.arange(4.0) * 9 if step > 600 else 0), targets)
+        seen = monitor.step()
+    assert [alarm.kind for alarm in seen.alarms] == ["collapsed"]
+    assert len(looks) < 700

@@ -42,7 +42,7 @@ class Seen:
     """Minus the log-probability of the targets, nats. For tokens just sampled at this temperature it equals the entropy
     but for chance; far above it, logits and targets are not aligned or the temperature is another."""
     alarms: list[Alarm]
-    """What is wrong with the run so far."""
+    """What is wrong with the run so far; looked for at every step, in long runs every half percent of their length."""
 
 
 class Monitor:
@@ -60,6 +60,7 @@ class Monitor:
         self._last = before[-1].step if before else 0
         self._started = time.perf_counter() - ((before[-1].seconds or 0.0) if before else 0.0)
         self._tallies = _zeros()
+        self._alarms: list[Alarm] = []
 
     @torch.no_grad()
     def observe(self, logits: Tensor, targets: Tensor, mask: Tensor | None = None) -> None:
@@ -116,7 +117,14 @@ class Monitor:
             self._writer.write(record)
         self._keep(record)
         self._last = number
-        return Seen(number, **means, alarms=alarms(self._curves()))
+        self._look()
+        return Seen(number, **means, alarms=list(self._alarms))
+
+    def _look(self) -> None:
+        # Every look reads the whole run: at every step of a long one, that would grow with its square.
+        steps = len(self._values["entropy"])
+        if steps % max(1, steps // 200) == 0:
+            self._alarms = alarms(self._curves())
 
     def _close(self) -> dict[str, float]:
         sums = _over_ranks(torch.stack([tally.sums.cpu() for tally in self._tallies]))
