@@ -67,6 +67,8 @@ def check(quick: bool) -> Outcome:
     figures |= {f"at {size} tokens, weakest part": _weakest(rewards) for size, rewards in sizes.items()}
     changes = {} if quick else CHANGES
     figures |= {f"with {name}": _weakest(_few(replace(FOUND, **c))) for name, c in changes.items()}
+    if not quick:
+        figures["prompts share 3 features (10000 tokens, 2 seeds): no, full, clamped bonus"] = _shared(SEEDS[:2])
     dials = {name: _turned(name, values) for name, values in ({} if quick else DIALS).items()}
     for name, turned in dials.items():
         holds = [f"{value:g}" for value, rewards in turned.items() if margin(rewards) > 0]
@@ -137,6 +139,13 @@ def _turned(name: str, values: Iterable[float]) -> dict[float, Found]:
 @functools.cache
 def _few(toy: Toy) -> Found:
     return finals(toy_curves(toy, FEW))
+
+
+def _shared(seeds: Sequence[int]) -> str:
+    # Every token needs a column of its own here, which costs so much that 10,000 of them have to do.
+    found = finals(toy_curves(replace(sized(10_000), features=3, levels=0), seeds))
+    rewards = (", ".join(f"{found[optimal, method]:.2f}" for method in METHODS) for optimal in OPTIMAL)
+    return "; ".join(f"{optimal} right {said}" for optimal, said in zip(OPTIMAL, rewards, strict=True))
 
 
 def _tuned(turned: Mapping[float, Found]) -> dict[str, str]:
