@@ -31,6 +31,10 @@ FOOT = """
 
 `tests/integrations/trl/test_ranks.py` holds two gloo ranks against one process for every recipe (coefficients,
 statistics, gradients).
+
+FSDP2 is untested: accelerate 1.15 does not shard on a CPU. `accelerate launch` with an FSDP2 configuration and
+`use_cpu` starts a single process; under `torchrun` with FSDP2 asked for in the environment, `aent` trained on two ranks
+with equal coefficients on both, but no parameter was sharded: accelerate fell back to DDP without a word.
 """
 
 

@@ -17,6 +17,8 @@ def test_an_option_of_trl_s(option: Option, tmp_path: Path) -> None:
     if option.name.startswith("PEFT"):
         pytest.importorskip("peft")
     outcome = attempt(option, tmp_path)
+    if outcome.result == "untested":
+        pytest.skip(outcome.says)
     assert outcome.result == option.result, outcome.says
     assert option.says in outcome.says
 
@@ -27,4 +29,6 @@ def test_the_page_lists_every_option_with_what_the_tests_expect() -> None:
     assert results.pop("untested") == UNTESTED
     assert results
     for release, found in results.items():
-        assert {name: outcome["result"] for name, outcome in found.items()} == expected, f"TRL {release}"
+        tried = {name: outcome["result"] for name, outcome in found.items() if outcome["result"] != "untested"}
+        assert found.keys() == expected.keys(), f"TRL {release}"
+        assert tried == {name: expected[name] for name in tried}, f"TRL {release}"
