@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: run test lint types contract unit job triton clean
+.PHONY: run test lint types contract unit job triton clean verl-test
 
 run: .venv/run.done
 	$(BIN)/entrostat run $(ARGS)
@@ -71,6 +71,16 @@ trl-releases: $(TRL_RELEASES:%=.venv/trl-%.done)
 		--editable '.[run]' 'trl==$*.*' pytest hypothesis peft
 	OMP_NUM_THREADS=1 .venv/trl-$*/bin/python -m pytest tests/integrations/trl
 	.venv/trl-$*/bin/python docs/make_compatibility.py
+
+# The verl plug-in against verl itself, in an environment of its own: verl's pins and TRL's exclude each other.
+verl-test: .venv/verl.done
+	OMP_NUM_THREADS=1 .venv/verl/bin/python -m pytest tests/integrations/verl src/entrostat/integrations/verl -p no:cacheprovider
+
+.venv/verl.done: pyproject.toml
+	$(PYTHON) -m venv .venv/verl
+	.venv/verl/bin/python -m pip --quiet install --constraint constraints.txt torch
+	.venv/verl/bin/python -m pip --quiet install --editable '.[verl]' pytest
+	@touch $@
 
 clean:
 	rm -rf .venv build dist

@@ -1,0 +1,116 @@
+"""Between verl's micro-batch and a `TokenBatch`: the one table of verl's names."""
+
+# verl is installed in an environment of its own.
+# pyright: reportMissingImports=false
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from entrostat.batch import TokenBatch
+from entrostat.edits import EDITABLE
+
+STATISTICS = {
+    "entropy": "entrostat_entropy",
+    "clamped_entropy": "entrostat_clamped_entropy",
+    "kept_mass": "entrostat_kept_mass",
+}
+"""Field of the batch -> key of the engine's output that carries it."""
+
+FACTS: dict[str, tuple[str, Any]] = {
+    "coef": ("entrostat_coef", 0.0),
+    "step": ("entrostat_step", 0),
+    "total_steps": ("entrostat_total_steps", None),
+    "temperature": ("temperature", 1.0),
+}
+"""Field of the batch -> key under which the driver sends it along with the data, and what it is without."""
+
+_TENSORS = {"old_logprobs": "old_log_probs", "advantages": "advantages", "ref_logprobs": "ref_log_prob"}
+_BOUNDS = {"clip_low": "clip_ratio_low", "clip_high": "clip_ratio_high"}
+
+
+def to_token_batch(config: Any, model_output: Any, data: Any, dp_group: Any) -> TokenBatch:
+    """Return the batch an edit or a term sees.
+
+    Args:
+        config: verl's `ActorConfig`.
+        model_output: what the engine returned; packed sequences, prompts included.
+        data: verl's micro-batch.
+        dp_group: the ranks that share one optimizer step.
+    """
+    from verl.utils import tensordict_utils as tu
+    from verl.workers.utils.padding import no_padding_2_padding
+
+    logprobs = no_padding_2_padding(model_output["log_probs"], data)
+    given = {name: key for name, key in _TENSORS.items() if key in data}
+    padded = data.select("response_mask", *given.values()).to_padded_tensor()
+    mask = padded["response_mask"]
+    tokens = data["batch_num_tokens"]
+    return TokenBatch(
+        logprobs=logprobs,
+        mask=mask,
+        **{name: padded[key] for name, key in given.items()},
+        **{name: no_padding_2_padding(model_output[key], data) for name, key in STATISTICS.items()},
+        **{name: torch.full_like(logprobs, _bound(config, key), requires_grad=False) for name, key in _BOUNDS.items()},
+        **{name: tu.get_non_tensor_data(data, key, default) for name, (key, default) in FACTS.items()},
+        host_weight=host_weight(config, mask, tokens, data["global_batch_size"]),
+        kl_coef=config.kl_loss_coef if config.use_kl_loss else 0.0,
+        num_tokens=torch.tensor(float(tokens), device=mask.device),
+        num_responses=torch.tensor(data["global_batch_size"], device=mask.device),
+        gather=lambda values: gather(values, dp_group),
+    )
+
+
+def _bound(config: Any, key: str) -> float:
+    value = getattr(config, key)
+    return config.clip_ratio if value is None else value
+
+
+def edited(before: TokenBatch, after: TokenBatch, config: Any, data: Any) -> tuple[Any, Any]:
+    """Return copies of verl's settings and micro-batch in which its loss reads what the edits changed."""
+    import copy
+
+    changed = {name: getattr(after, name) for name in EDITABLE if getattr(after, name) is not getattr(before, name)}
+    if not changed:
+        return config, data
+    config, data = copy.copy(config), data.copy()
+    for name, value in changed.items():
+        if name in _BOUNDS:
+            # verl freezes its settings; the copy is for this one call, and its clamp takes tensors.
+            object.__setattr__(config, _BOUNDS[name], value.detach())
+        else:
+            data[_TENSORS[name]] = value.detach()
+    return config, data
+
+
+def host_weight(config: Any, mask: Tensor, tokens: float, responses: int) -> Tensor:
+    """Return the weight `[B, T]` of each token in verl's loss, in units of one over the step's tokens."""
+    match config.loss_agg_mode:
+        case "token-mean":
+            weight = 1.0
+        case "token-sum":
+            weight = tokens
+        case "seq-mean-token-sum":
+            weight = tokens / responses
+        case "seq-mean-token-mean":
+            weight = tokens / responses / mask.sum(-1, keepdim=True).clamp(min=1)
+        case _:  # "seq-mean-token-sum-norm"
+            weight = tokens / responses / (config.loss_scale_factor or mask.shape[-1])
+    return torch.as_tensor(weight, device=mask.device, dtype=torch.float32).expand(mask.shape)
+
+
+def gather(values: Tensor, group: Any) -> Tensor:
+    """Join 1-d tensors of different lengths over the ranks of a group."""
+    ranks = torch.distributed.get_world_size(group) if torch.distributed.is_initialized() else 1
+    if ranks == 1:
+        return values
+    length = torch.tensor([values.numel()], device=values.device)
+    lengths = [torch.empty_like(length) for _ in range(ranks)]
+    torch.distributed.all_gather(lengths, length, group=group)
+    longest = max(int(each) for each in lengths)
+    padded = torch.nn.functional.pad(values, (0, longest - values.numel()))
+    parts = [torch.empty_like(padded) for _ in range(ranks)]
+    torch.distributed.all_gather(parts, padded, group=group)
+    return torch.cat([part[: int(each)] for part, each in zip(parts, lengths, strict=True)])

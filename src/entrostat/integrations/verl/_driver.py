@@ -1,0 +1,102 @@
+"""The controller's side on verl's driver: one process, one number sent with the data, one update per rollout batch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from entrostat.files import replace_text
+from entrostat.integrations.verl._batch import FACTS
+from entrostat.integrations.verl._loss import PREFIX, SUMS
+from entrostat.integrations.verl._refusals import refuse_window
+from entrostat.recipes import Recipe
+from entrostat.regulator import Regulator
+
+FILE = "entrostat_state.json"
+_OWN = {f"{PREFIX}{name}_sum" for name in (*SUMS, "tokens", "signal_tokens")} | {f"{PREFIX}bonus"}
+
+
+class Driver:
+    """Hold the regulator of a run; feed it the sums that the workers' metrics carry.
+
+    Logged as `actor/entrostat/*`: `entropy`, `clamped_entropy`, `gap` (their difference), `kept_mass`, `coef` (as
+    applied in that step), `bonus` (what the terms added to the loss), `band_low` and `band_high` with a band.
+
+    Args:
+        recipe: the recipe.
+        total_steps: driver steps of the whole run.
+        updates: optimizer steps in each of them.
+
+    Raises:
+        ValueError: the controller's window is one that the driver never sees.
+    """
+
+    def __init__(self, recipe: Recipe, *, total_steps: int, updates: int = 1) -> None:
+        refuse_window(recipe, updates)
+        self.recipe = recipe
+        self.regulator = Regulator(recipe.controller, window=recipe.window)
+        self.regulator.bind_total(total_steps)
+        self._total, self._updates = total_steps, updates
+
+    def facts(self, step: int) -> dict[str, Any]:
+        """Return what to send to the workers beside the data of a driver step.
+
+        Args:
+            step: driver steps done.
+        """
+        facts = {"coef": self.regulator.coefficient, "step": step * self._updates}
+        return {FACTS[name][0]: value for name, value in {**facts, "total_steps": self._total * self._updates}.items()}
+
+    def close(self, metrics: dict[str, Any], prefix: str = "actor/") -> None:
+        """Replace the workers' sums in verl's reduced metrics by means, and let the controller move once.
+
+        Args:
+            metrics: verl's metrics of the step, changed in place.
+            prefix: what verl put before the names.
+
+        Raises:
+            RuntimeError: the sums are not there.
+        """
+        if missing := sorted(_OWN - {key.removeprefix(prefix) for key in metrics}):
+            raise RuntimeError(f"the workers reported no {', '.join(missing)}: entrostat's loss is not in use there.")
+        sums = {key.removeprefix(PREFIX): float(metrics.pop(prefix + key)) for key in _OWN}
+        tokens, counted = sums["tokens_sum"], sums["signal_tokens_sum"]
+        means = {name: sums[f"{name}_sum"] / max(tokens, 1.0) for name in SUMS[:-1]}
+        means |= {"gap": means["entropy"] - means["clamped_entropy"], "bonus": sums["bonus"]}
+        means["coef"] = self.regulator.coefficient
+        if band := self.regulator.band:
+            means["band_low"], means["band_high"] = band
+        metrics.update({f"{prefix}{PREFIX}{name}": value for name, value in means.items()})
+        if counted:
+            mean = torch.tensor([[sums["signal_sum"] / counted]], dtype=torch.float64)
+            self.regulator.observe(mean, torch.ones_like(mean))
+        self.regulator.close_step()
+        self.regulator.close_rollout()
+
+    def save(self, folder: str | Path) -> None:
+        """Write the state into a checkpoint folder of verl's, made if need be."""
+        state = {"recipe": self.recipe.name, "regulator": self.regulator.state_dict()}
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        replace_text(Path(folder) / FILE, json.dumps(state))
+
+    def load(self, folder: str | Path) -> None:
+        """Continue from a checkpoint folder.
+
+        Raises:
+            ValueError: no state there, a damaged one, or that of another recipe or controller.
+        """
+        path = Path(folder) / FILE
+        remedy = "Resume from another checkpoint, or start the run anew."
+        if not path.exists():
+            raise ValueError(f"the checkpoint {folder} holds no {FILE}: it was written without entrostat. {remedy}")
+        try:
+            state = json.loads(path.read_text(encoding="utf-8"))
+            recipe, regulator = state["recipe"], state["regulator"]
+        except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError):
+            raise ValueError(f"{path} is damaged. {remedy}") from None
+        if recipe != self.recipe.name:
+            raise ValueError(f"{path} is of recipe {recipe!r}, this run has {self.recipe.name!r}. {remedy}")
+        self.regulator.load_state_dict(regulator)

@@ -1,0 +1,81 @@
+"""What cannot work on verl is refused at construction, in one sentence each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from entrostat.controllers import Constant
+from entrostat.errors import sentence
+from entrostat.recipes import Recipe
+
+OFFERS = frozenset({"old_logprobs", "ref_logprobs", "total_steps"})
+"""What of a recipe's needs the plug-in can meet; `ref_logprobs` with `use_kl_loss` only."""
+
+
+def refuse_actor(config: Any, recipe: Recipe) -> None:
+    """Raise if the recipe and the actor's settings cannot go together.
+
+    Args:
+        config: verl's `ActorConfig`, or its Hydra node.
+        recipe: the recipe.
+
+    Raises:
+        TypeError: `recipe` is not a `Recipe`.
+        ValueError: as said above.
+    """
+    if not isinstance(recipe, Recipe):
+        raise TypeError(sentence("recipe", "be an entrostat Recipe, such as `entrostat.recipes.aent(...)`", recipe))
+    _refuse_missing(config, recipe)
+    if config.entropy_coeff:
+        remedy = "Two bonuses would add up; let the recipe pay."
+        raise ValueError(sentence("entropy_coeff", "be 0 beside a recipe", config.entropy_coeff, remedy))
+    if config.strategy not in ("fsdp", "fsdp2"):
+        raise ValueError(sentence("strategy", "be fsdp or fsdp2 beside a recipe", config.strategy))
+    if config.use_fused_kernels:
+        remedy = "verl's fused head gives no logits to measure."
+        raise ValueError(sentence("use_fused_kernels", "be False beside a recipe", True, remedy))
+    if recipe.edits and config.policy_loss.loss_mode != "vanilla":
+        remedy = f"Recipe {recipe.name!r} edits what that loss reads; the other losses read it differently."
+        raise ValueError(sentence("loss_mode", "be 'vanilla'", config.policy_loss.loss_mode, remedy))
+
+
+def _refuse_missing(config: Any, recipe: Recipe) -> None:
+    offers = OFFERS if config.use_kl_loss else OFFERS - {"ref_logprobs"}
+    if missing := sorted(recipe.needs - offers):
+        remedy = " Set `use_kl_loss` to keep a reference model." if "ref_logprobs" in missing else ""
+        raise ValueError(f"recipe {recipe.name!r} needs {', '.join(missing)}, which verl does not give here.{remedy}")
+    if recipe.rollout_edits:
+        raise ValueError(
+            f"recipe {recipe.name!r} edits whole rollout batches, which the verl plug-in cannot do. "
+            "Choose a recipe that works within a micro-batch, such as 'aent'."
+        )
+    # Whether the engine can compute a measure does not depend on the vocabulary.
+    refuse_measure(recipe, 2)
+
+
+def refuse_measure(recipe: Recipe, vocab: int) -> float:
+    """Return the factor from the engine's entropy to the recipe's measure; raise if it is no multiple of it."""
+    scale = recipe.measure.fused_scale(vocab)
+    if scale is None:
+        raise ValueError(
+            f"recipe {recipe.name!r} measures {recipe.measure!r}, which the engine does not compute. "
+            "Use a measure by support (Shannon, Clamped, TopK, Nucleus, Normalized)."
+        )
+    return scale
+
+
+def refuse_window(recipe: Recipe, updates: int) -> None:
+    """Raise if the controller should move at every optimizer step and verl makes several per rollout batch.
+
+    Args:
+        recipe: the recipe.
+        updates: optimizer steps per rollout batch.
+
+    Raises:
+        ValueError: as said above.
+    """
+    if recipe.window == "step" and updates > 1 and not isinstance(recipe.controller, Constant):
+        raise ValueError(
+            f"recipe {recipe.name!r} moves its coefficient at every optimizer step, but verl makes {updates} of them "
+            "between two visits of the driver. Set `entrostat.window=rollout`."
+        )

@@ -1,0 +1,1 @@
+"""Hydra's search path for the group `entrostat`."""

@@ -1,0 +1,91 @@
+"""What verl's entry-point group `verl.plugins` loads, in the driver, the task runner and every Ray worker.
+
+verl loads it in the middle of its own `__init__`, and hides whatever goes wrong. So it imports nothing of verl here: it
+asks to be called when verl's engines, and its trainers, have been imported. A failure then is kept in `FAILURES` and
+warned about; the engine or trainer is not registered, and the rest of verl goes on as if we were not installed.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+FAILURES: dict[str, str] = {}
+"""Module of verl's -> why nothing was registered with it."""
+
+
+def _engines() -> None:
+    from entrostat.integrations.verl._engine import register
+    from entrostat.integrations.verl._selfcheck import verify_host
+
+    verify_host()
+    register()
+
+
+def _trainers() -> None:
+    from entrostat.integrations.verl._trainer import register
+
+    register()
+
+
+HOOKS: dict[str, Callable[[], None]] = {"verl.workers.engine": _engines, "verl.trainer.ppo.v1": _trainers}
+"""Module of verl's -> what to do once it is there."""
+
+
+def _run(name: str) -> None:
+    try:
+        HOOKS[name]()
+    except Exception as error:
+        FAILURES[name] = f"{type(error).__name__}: {error}"
+        warnings.warn(f"entrostat registered nothing with {name}: {FAILURES[name]}", RuntimeWarning, stacklevel=2)
+
+
+class _Loader(importlib.abc.Loader):
+    """The module's own loader, and a call after it."""
+
+    def __init__(self, own: Any) -> None:
+        self._own = own
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return self._own.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._own.exec_module(module)
+        _run(module.__name__)
+
+
+class _AfterImport(importlib.abc.MetaPathFinder):
+    """Wraps the loaders of the modules in `HOOKS`, once each."""
+
+    def __init__(self) -> None:
+        self._waiting = set(HOOKS)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname not in self._waiting:
+            return None
+        self._waiting.discard(fullname)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader)
+        return spec
+
+
+def install() -> None:
+    """Ask to be called; at once where the module is there already. Twice is once."""
+    if any(isinstance(finder, _AfterImport) for finder in sys.meta_path):
+        return
+    for name in HOOKS:
+        if name in sys.modules:
+            _run(name)
+    sys.meta_path.insert(0, _AfterImport())
+
+
+install()
