@@ -48,6 +48,16 @@ def test_bad_options(
     assert not list(tmp_path.iterdir()), "a refused job leaves nothing behind"
 
 
+@pytest.mark.parametrize(("minibatches", "inert"), [(1, True), (2, False)])
+def test_a_recipe_that_could_do_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, minibatches: int, inert: bool
+) -> None:
+    job = tmp_path / "job.toml"
+    job.write_text(f'[train]\nminibatches = {minibatches}\n[[recipes]]\nname = "gspo"\n')
+    assert call(monkeypatch, "run", job, "--print-config") == 0
+    assert ("'gspo' does nothing in this job" in capsys.readouterr().err) == inert
+
+
 def test_a_band_upside_down(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

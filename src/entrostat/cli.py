@@ -62,18 +62,28 @@ def run(
     else:
         job = _job(job_file, recipe, seeds, steps, model)
         directory = JobDirectory(out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S"))
+    for entry in job.recipes:
+        _check_recipe(job, entry)
     if print_config:
         import tomli_w
 
         print(tomli_w.dumps(jobs.to_table(job)))
         return
-    for entry in job.recipes:
-        entry.build()
-        job.line(entry)
     if not resume:
         _check_model(job.model)
         directory.create(job)
     _run(job, directory)
+
+
+def _check_recipe(job: Job, entry: jobs.RecipeJob) -> None:
+    """Refuse a recipe that cannot be built, and say so if it could not do anything."""
+    ratio_only, train = entry.build().ratio_only, job.line(entry).train
+    if ratio_only and train.minibatches == 1:
+        print(
+            f"warning: recipe {entry.label!r} does nothing in this job: it acts where the ratio to the rollout policy "
+            "leaves 1, and there is one update per rollout batch. Set `minibatches` in [train] to 2 or more.",
+            file=sys.stderr,
+        )
 
 
 def _job(file: Path | None, recipe: list[str] | None, seeds: int | None, steps: int | None, model: str | None) -> Job:
