@@ -137,7 +137,16 @@ class Recipe:
 
 
 def combine(first: Recipe, second: Recipe) -> Recipe:
-    """Return the union of two recipes, or say why there is none."""
+    """Return the union of two recipes: the edits of both; measure, controller and terms of the one that steers.
+
+    Raises:
+        ValueError: both set one field, both steer a coefficient, or both draw rollouts again.
+
+    Example:
+        >>> from entrostat import recipes
+        >>> combine(recipes.tre(top_p=0.99, coef=0.01), recipes.clip_higher()).name
+        'tre+clip_higher'
+    """
     names = (first.name, second.name)
     leader = _leader(first, second)
     if first.redraw and second.redraw:
