@@ -74,12 +74,12 @@ trl-releases: $(TRL_RELEASES:%=.venv/trl-%.done)
 
 # The verl plug-in against verl itself, in an environment of its own: verl's pins and TRL's exclude each other.
 verl-test: .venv/verl.done
-	OMP_NUM_THREADS=1 .venv/verl/bin/python -m pytest tests/integrations/verl src/entrostat/integrations/verl -p no:cacheprovider
+	OMP_NUM_THREADS=1 .venv/verl/bin/python -m pytest tests/integrations/verl -p no:cacheprovider
 
 .venv/verl.done: pyproject.toml
 	$(PYTHON) -m venv .venv/verl
 	.venv/verl/bin/python -m pip --quiet install --constraint constraints.txt torch
-	.venv/verl/bin/python -m pip --quiet install --editable '.[verl]' pytest
+	.venv/verl/bin/python -m pip --quiet install --editable '.[verl]' pytest hypothesis
 	@touch $@
 
 clean:

@@ -1,0 +1,101 @@
+"""The controller on verl's driver: one move per step, the same after save and load, and loud where it cannot work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrostat import recipes
+from entrostat.integrations.verl import Driver, EntropyConfig
+from entrostat.integrations.verl._driver import FILE
+
+
+def aent(window: str = "step") -> Any:
+    return recipes.aent(low=0.5, high=1.0, initial=0.1, rate=0.1, floor=0.0, ceiling=1.0, warmup=0, window=window)  # pyright: ignore
+
+
+def sums(entropy: float, tokens: float = 40.0) -> dict[str, Any]:
+    """What verl's reduced metrics hold after a step in which every token had this entropy."""
+    values = dict.fromkeys(("entropy", "clamped_entropy", "signal"), entropy * tokens)
+    values |= {"kept_mass": tokens, "tokens": tokens, "signal_tokens": tokens}
+    metrics = {f"actor/entrostat/{name}_sum": value for name, value in values.items()}
+    return {**metrics, "actor/entrostat/bonus": -0.1, "actor/pg_loss": 0.5}
+
+
+def coefficients(driver: Driver, entropies: list[float]) -> list[float]:
+    values = []
+    for step, entropy in enumerate(entropies):
+        values.append(driver.facts(step)["entrostat_coef"])
+        driver.close(sums(entropy))
+    return values
+
+
+def test_the_coefficient_moves_once_per_step_by_the_law() -> None:
+    driver = Driver(aent(), total_steps=4)
+    assert coefficients(driver, [0.2, 0.2, 0.7, 1.2]) == pytest.approx([0.1, 0.13, 0.16, 0.16])
+    assert driver.regulator.coefficient == pytest.approx(0.14)
+
+
+@pytest.mark.parametrize("window", ["step", "rollout"])
+def test_saved_and_loaded_it_goes_on_bit_for_bit(tmp_path: Path, window: str) -> None:
+    seen = [0.2, 0.31, 0.17, 1.4, 0.1]
+    whole = coefficients(Driver(aent(window), total_steps=5), seen)
+    first = Driver(aent(window), total_steps=5)
+    before = coefficients(first, seen[:2])
+    first.save(tmp_path / "global_step_2")
+    second = Driver(aent(window), total_steps=5)
+    second.load(tmp_path / "global_step_2")
+    assert before + coefficients(second, seen[2:]) == whole
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"recipe": "aent"}', '{"recipe": "aent", "regulator": {}}'])
+def test_a_damaged_state_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(ValueError, match="damaged|must have the fields"):
+        Driver(aent(), total_steps=5).load(tmp_path)
+
+
+def test_a_missing_or_foreign_state_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="written without entrostat"):
+        Driver(aent(), total_steps=5).load(tmp_path)
+    Driver(recipes.entropy_bonus(coef=0.1), total_steps=5).save(tmp_path)
+    with pytest.raises(ValueError, match="of recipe 'entropy_bonus'"):
+        Driver(aent(), total_steps=5).load(tmp_path)
+    assert json.loads((tmp_path / FILE).read_text())["recipe"] == "entropy_bonus"
+
+
+def test_a_law_per_optimizer_step_is_refused_where_the_driver_sees_only_some() -> None:
+    with pytest.raises(ValueError, match=r"entrostat\.window=rollout"):
+        Driver(aent(), total_steps=5, updates=2)
+    assert Driver(aent("rollout"), total_steps=5, updates=2).facts(3)["entrostat_step"] == 6
+
+
+def test_workers_without_our_loss_are_named() -> None:
+    with pytest.raises(RuntimeError, match="loss is not in use"):
+        Driver(aent(), total_steps=5).close({"actor/pg_loss": 0.5})
+
+
+def test_the_hydra_group_gives_typed_settings() -> None:
+    from hydra import compose, initialize_config_module
+    from hydra.utils import instantiate
+
+    from entrostat.integrations.verl._trainer import recipe_of
+
+    overrides = ["+entrostat=control", "entrostat.recipe=aent", "entrostat.window=rollout"]
+    overrides += ["+entrostat.parameters.low=0.15", "+entrostat.parameters.high=40%"]
+    with initialize_config_module("entrostat.integrations.verl.config", version_base=None):
+        config = compose(overrides=overrides)
+    settings = instantiate(config.entrostat)
+    assert isinstance(settings, EntropyConfig)
+    assert settings.build().window == "rollout"
+    assert recipe_of(config).parameters["low"] == 0.15
+
+
+def test_settings_that_no_recipe_has_are_refused() -> None:
+    with pytest.raises(ValueError, match="Did you mean 'aent'"):
+        EntropyConfig(recipe="aemt")
+    with pytest.raises(ValueError, match="window"):
+        EntropyConfig(window="fresh")
