@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+collect_ignore = ["engine_script.py"]
 HERE = Path(__file__).parent
 MISSING = importlib.util.find_spec("verl") is None
 os.environ["VERL_ENGINE_VENDOR"] = "entrostat"
