@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
+import sys
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -20,7 +22,7 @@ class Finding:
 def examine() -> list[Finding]:
     """Return the state of every package and hook; never raises."""
     packages = ["torch", "transformers", "accelerate", "datasets", "typer", "rich", "plotly", "triton", "reasoning-gym"]
-    return [_package(name) for name in ("entrostat", *packages)] + [_device(), _trl()]
+    return [_package(name) for name in ("entrostat", *packages)] + [_device(), _trl(), _verl()]
 
 
 def _package(name: str) -> Finding:
@@ -47,3 +49,32 @@ def _trl() -> Finding:
     except ImportError as error:
         return Finding(part="TRL hook", version=version, state=f"not live: {error}")
     return Finding(part="TRL hook", version=version, state=f"live; supported trl>={SUPPORTED[0]},<{SUPPORTED[1]}")
+
+
+def _verl() -> Finding:
+    """verl hides what goes wrong in a plug-in, so ask for what ours should have left behind."""
+    if importlib.util.find_spec("verl") is None:
+        return Finding(part="verl plug-in", version="", state="not live: verl is not installed")
+    version = metadata.version("verl")
+    try:
+        reason = _verl_silence()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+    if reason:
+        return Finding(part="verl plug-in", version=version, state=f"not live: {reason}")
+    return Finding(part="verl plug-in", version=version, state="live: engine vendor and trainer_mode are registered")
+
+
+def _verl_silence() -> str:
+    """Return why verl knows nothing of us, or nothing."""
+    importlib.import_module("verl")
+    if "entrostat.integrations.verl.plugin" not in sys.modules:
+        return "verl did not load it; install entrostat anew, and do not exclude it by VERL_USE_EXTERNAL_PLUGINS"
+    for module in ("verl.workers.engine", "verl.trainer.ppo.v1"):
+        importlib.import_module(module)
+    failures = importlib.import_module("entrostat.integrations.verl.plugin").FAILURES
+    if failures:
+        return "; ".join(f"{module}: {reason}" for module, reason in failures.items())
+    if os.environ.get("VERL_ENGINE_VENDOR") != "entrostat":
+        return "set VERL_ENGINE_VENDOR=entrostat in the environment of every worker"
+    return ""

@@ -1,6 +1,7 @@
-"""Run by test_engine.py in 1 or 2 gloo processes: verl's FSDP engine on the CPU against the objective written out.
+# ruff: noqa: E402, B905, C408
+"""Run by test_engine.py in 1 or 2 gloo processes: verl's FSDP2 engine on the CPU against the objective written out.
 
-engine_script.py RANK RANKS PORT STRATEGY RECIPE OUT
+engine_script.py RANK RANKS PORT RECIPE OUT
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-rank, ranks, port, strategy, recipe_name, out = sys.argv[1:]
+rank, ranks, port, recipe_name, out = sys.argv[1:]
 rank, ranks = int(rank), int(ranks)
 os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1"}
 os.environ |= {"MASTER_PORT": port, "VERL_PLATFORM": "cpu", "VERL_ENGINE_VENDOR": "entrostat"}
@@ -40,8 +41,8 @@ class PlatformCPU(PlatformCUDA):
 
 from tensordict import TensorDict
 from transformers import AutoModelForCausalLM, Qwen2Config
-from verl.utils import tensordict_utils as tu
 from verl.trainer.config import CheckpointConfig
+from verl.utils import tensordict_utils as tu
 from verl.workers.config import FSDPActorConfig, FSDPEngineConfig, FSDPOptimizerConfig, HFModelConfig
 from verl.workers.engine import EngineRegistry
 
@@ -87,16 +88,16 @@ model_config = HFModelConfig(
     override_config={"attn_implementation": "eager"},
 )  # fmt: skip
 engine = EngineRegistry.new(
-    model_type="language_model", backend=strategy, model_config=model_config,
+    model_type="language_model", backend="fsdp2", model_config=model_config,
     engine_config=FSDPEngineConfig(
-        strategy=strategy, use_torch_compile=False, use_remove_padding=False, use_dynamic_bsz=False,
+        strategy="fsdp2", use_torch_compile=False, use_remove_padding=False, use_dynamic_bsz=False,
         micro_batch_size_per_gpu=1 if ranks > 1 else 2, use_orig_params=True,
         mixed_precision={"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"},
     ),
     optimizer_config=FSDPOptimizerConfig(lr=0.1, total_training_steps=10), checkpoint_config=CheckpointConfig(),
 )  # fmt: skip
 engine.initialize()
-actor = FSDPActorConfig(strategy=strategy, rollout_n=1, ppo_micro_batch_size_per_gpu=1)
+actor = FSDPActorConfig(strategy="fsdp2", rollout_n=1, ppo_micro_batch_size_per_gpu=1)
 loss = EntropyLoss(config=actor, recipe=recipe)
 data = tu.get_tensordict(
     tensor_dict={
@@ -116,16 +117,8 @@ assert isinstance(data, TensorDict)
 with engine.train_mode():
     engine.optimizer_zero_grad()
     output = engine.forward_backward_batch(data, loss, forward_only=False)
-grads = {}
-if strategy == "fsdp":
-    from torch.distributed.fsdp import FullyShardedDataParallel as FSDP
-
-    with FSDP.summon_full_params(engine.module, with_grads=True):
-        for name, parameter in engine.module.named_parameters():
-            grads[name.replace("_fsdp_wrapped_module.", "")] = parameter.grad.clone()
-else:
-    for name, parameter in engine.module.named_parameters():
-        grads[name] = parameter.grad.full_tensor()
+    # Leaving the mode clears them.
+    grads = {name: parameter.grad.full_tensor() for name, parameter in engine.module.named_parameters()}
 
 # The objective written out, on the unsharded model and all four responses.
 model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)

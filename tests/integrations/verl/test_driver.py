@@ -85,7 +85,7 @@ def test_the_hydra_group_gives_typed_settings() -> None:
     from entrostat.integrations.verl._trainer import recipe_of
 
     overrides = ["+entrostat=control", "entrostat.recipe=aent", "entrostat.window=rollout"]
-    overrides += ["+entrostat.parameters.low=0.15", "+entrostat.parameters.high=40%"]
+    overrides += ["+entrostat.parameters.low=0.15", "+entrostat.parameters.high=0.24"]
     with initialize_config_module("entrostat.integrations.verl.config", version_base=None):
         config = compose(overrides=overrides)
     settings = instantiate(config.entrostat)

@@ -1,0 +1,57 @@
+"""verl finds the plug-in by itself: in a fresh process, in a Ray worker, and `entrostat doctor` says so."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+FRESH = """
+from verl.workers.engine import EngineRegistry
+from verl.trainer.ppo.v1 import get_trainer_cls
+print(EngineRegistry.get_engine_cls("language_model", "fsdp2").__name__, get_trainer_cls("entrostat_sync").__name__)
+"""
+DOCTOR = """
+from entrostat.doctor import examine
+print([finding.state for finding in examine() if finding.part == "verl plug-in"][0])
+"""
+RAY = """
+import ray
+
+@ray.remote
+def look():
+    from verl.workers.engine import EngineRegistry
+    return EngineRegistry.get_engine_cls("language_model", "fsdp2").__name__
+
+ray.init(num_cpus=1, include_dashboard=False, logging_level="ERROR", object_store_memory=100_000_000)
+print(ray.get(look.remote(), timeout=200))
+ray.shutdown()
+"""
+
+
+def told(python: str, environment: dict[str, str], code: str) -> str:
+    done = subprocess.run(
+        [python, "-W", "ignore", "-c", code], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.strip().splitlines()[-1]
+
+
+def test_a_fresh_process_knows_engine_and_trainer(python: str, environment: dict[str, str]) -> None:
+    assert told(python, environment, FRESH) == "EntropyFSDPEngine EntropyPPOTrainerSync"
+
+
+def test_a_ray_worker_knows_the_engine(python: str, environment: dict[str, str]) -> None:
+    assert told(python, environment, RAY) == "EntropyFSDPEngine"
+
+
+@pytest.mark.parametrize(
+    ("setting", "state"),
+    [
+        ({}, "live: engine vendor"),
+        ({"VERL_USE_EXTERNAL_PLUGINS": "none"}, "not live: verl did not load it"),
+        ({"VERL_ENGINE_VENDOR": ""}, "not live: set VERL_ENGINE_VENDOR"),
+    ],
+)
+def test_the_doctor_tells(python: str, environment: dict[str, str], setting: dict[str, str], state: str) -> None:
+    assert told(python, environment | setting, DOCTOR).startswith(state)
