@@ -6,6 +6,8 @@ from entrostat.losses._clipped_surrogate import TokenLoss as TokenLoss
 from entrostat.losses._clipped_surrogate import clipped_surrogate as clipped_surrogate
 from entrostat.losses._peak_weights import peak_weights as peak_weights
 from entrostat.losses._reduce import token_mean as token_mean
+from entrostat.losses._sequence_entropy import sequence_entropy as sequence_entropy
+from entrostat.losses._sequence_entropy import sequence_entropy_surrogate as sequence_entropy_surrogate
 
 __all__ = [
     "TokenLoss",
@@ -13,5 +15,7 @@ __all__ = [
     "advantage_flow_matching",
     "clipped_surrogate",
     "peak_weights",
+    "sequence_entropy",
+    "sequence_entropy_surrogate",
     "token_mean",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from entrostat.controllers import Constant, Controller
+from entrostat.losses._sequence_entropy import Estimator
 from entrostat.measures import Measure, Shannon
 from entrostat.recipes._base import Paper, Recipe
 from entrostat.terms import EntropyBonus
@@ -28,7 +29,11 @@ PAPER = Paper(
 
 
 def entropy_bonus(
-    *, coef: float | None = None, controller: Controller[Any] | None = None, measure: Measure | None = None
+    *,
+    coef: float | None = None,
+    controller: Controller[Any] | None = None,
+    measure: Measure | None = None,
+    estimator: Estimator = "smoothed",
 ) -> Recipe:
     """The host's loss minus `coef` times the mean token entropy.
 
@@ -41,12 +46,14 @@ def entropy_bonus(
         coef: a constant coefficient. No default: what helps one model makes another babble.
         controller: a control law in place of the constant.
         measure: what is paid for; the Shannon entropy of the full distribution if None.
+        estimator: of the sequence's entropy: `"smoothed"` pays each token's own entropy; `"smoothed_unbiased"` also
+            pays a token for the entropy that comes after it; `"crude"` uses log-probs alone and takes no measure.
 
     Returns:
         The recipe.
 
     Raises:
-        ValueError: neither or both of `coef` and `controller`.
+        ValueError: neither or both of `coef` and `controller`; a measure beside `"crude"`; an unknown estimator.
 
     Reference:
         Williams and Peng 1991; Mnih et al. 2016 (A3C). What it does to a language model: Shen, arXiv 2509.03493.
@@ -58,13 +65,15 @@ def entropy_bonus(
     if (coef is None) == (controller is None):
         given = f"coef={coef!r}, controller={controller!r}"
         raise ValueError(f"`entropy_bonus` needs exactly one of `coef` and `controller`, got {given}.")
+    if estimator == "crude" and measure is not None:
+        raise ValueError(f"`estimator='crude'` estimates the Shannon entropy and takes no `measure`, got {measure!r}.")
     law: Controller[Any] = Constant(coef=coef) if coef is not None else controller  # pyright: ignore[reportAssignmentType]
     return Recipe(
         name="entropy_bonus",
         summary="The ordinary entropy bonus, over the whole vocabulary.",
         measure=measure or Shannon(),
         controller=law,
-        terms=(EntropyBonus(),),
+        terms=(EntropyBonus(estimator=estimator),),
         paper=PAPER,
-        parameters={"coef": coef, "controller": controller, "measure": measure},
+        parameters={"coef": coef, "controller": controller, "measure": measure, "estimator": estimator},
     )

@@ -62,7 +62,7 @@ def tre(
 
     Example:
         >>> tre(keep=2).terms, tre().measure
-        ((EntropyBonus(keep=2),), Nucleus(top_p=0.99, crossing=True))
+        ((EntropyBonus(keep=2, estimator='smoothed'),), Nucleus(top_p=0.99, crossing=True))
     """
     if keep is not None and top_p is not None:
         raise ValueError(f"`keep` and `top_p` exclude each other, got keep={keep}, top_p={top_p}. Give one of them.")

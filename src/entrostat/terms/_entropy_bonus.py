@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from entrostat.batch import TokenBatch
-from entrostat.errors import require_count, sentence
+from entrostat.errors import require_count, sentence, unknown_name
+from entrostat.losses import sequence_entropy_surrogate
+from entrostat.losses._sequence_entropy import Estimator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,15 +24,21 @@ class EntropyBonus:
     `H` is the batch's `clamped_entropy`, that is, whatever the recipe measures; with a Shannon measure this is the
     ordinary entropy bonus, with a clamped one AEnt's. `w` is the batch's `weight`, 1 unless a rollout edit set it.
 
+    Tokens also choose which states come after them, and the entropy there. The gradient of the sequence's entropy has a
+    part for that, which this bonus, like everybody's, leaves out; `estimator` puts it in.
+
     Args:
         keep: where the measure keeps this many tokens, multiply by `log V / log keep`: the largest entropy of the whole
             vocabulary over the largest of `keep` tokens. None for no factor.
+        estimator: `"smoothed"`, the above; `"smoothed_unbiased"` with the missing part; `"crude"` from log-probs alone,
+            whatever the measure. The two are unbiased on the first update after a rollout, approximate on later ones.
 
     Raises:
-        ValueError: `keep` below 2.
+        ValueError: `keep` below 2, an unknown estimator.
 
     Reference:
-        Williams and Peng 1991 (the bonus); Shen, arXiv 2509.03493, section 4.1 (clamped).
+        Williams and Peng 1991 (the bonus); Shen, arXiv 2509.03493, section 4.1 (clamped);
+        Zhang et al., arXiv 1806.00589 (estimators).
 
     Example:
         >>> import torch
@@ -41,8 +50,11 @@ class EntropyBonus:
     """
 
     keep: int | None = None
+    estimator: Estimator = "smoothed"
 
     def __post_init__(self) -> None:
+        if self.estimator not in get_args(Estimator):
+            raise unknown_name("estimator", self.estimator, get_args(Estimator))
         if self.keep is not None:
             require_count("keep", self.keep, least=2)
 
@@ -55,7 +67,12 @@ class EntropyBonus:
         if coef == 0:
             # No graph for a bonus that is switched off: nothing of it is computed in the backward pass.
             return torch.zeros_like(batch.clamped_entropy, requires_grad=False)
-        return batch.weighed(batch.clamped_entropy * -(coef * self._factor(batch.vocab)))
+        return batch.weighed(self._bonus(batch) * -(coef * self._factor(batch.vocab)))
+
+    def _bonus(self, batch: TokenBatch) -> Tensor:
+        if self.estimator == "smoothed":
+            return batch.clamped_entropy
+        return sequence_entropy_surrogate(batch.logprobs, batch.clamped_entropy, batch.mask, estimator=self.estimator)
 
     def _factor(self, vocab: int | None) -> float:
         if self.keep is None:

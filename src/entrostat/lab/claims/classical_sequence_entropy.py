@@ -7,7 +7,9 @@ import math
 import torch
 
 from entrostat.lab import Claim, Outcome, Plot, Series, main
-from entrostat.lab.classical import Estimator, Sequences, every_sequence, random_tree, sequence_entropy
+from entrostat.lab.classical import Sequences, every_sequence, random_tree
+from entrostat.losses import sequence_entropy
+from entrostat.losses._sequence_entropy import Estimator
 
 
 def variances(seed: int) -> tuple[float, float, float]:

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from entrostat.lab import Claim, Outcome, main
 from entrostat.lab.classical import (
-    Estimator,
     Sequences,
     every_sequence,
     gradient_per_sequence,
     random_tree,
-    sequence_entropy_surrogate,
 )
+from entrostat.losses import sequence_entropy_surrogate
+from entrostat.losses._sequence_entropy import Estimator
 
 
 class GradientErrors(NamedTuple):

@@ -46,10 +46,6 @@ from entrostat.lab.classical._offline_ld import actor_loss as actor_loss
 from entrostat.lab.classical._offline_ld import conservative_penalty as conservative_penalty
 from entrostat.lab.classical._offline_ld import masked_target as masked_target
 from entrostat.lab.classical._offline_ld import temperature_loss as temperature_loss
-from entrostat.lab.classical._sequence_entropy import Estimator as Estimator
-from entrostat.lab.classical._sequence_entropy import SequenceEntropyBonus as SequenceEntropyBonus
-from entrostat.lab.classical._sequence_entropy import sequence_entropy as sequence_entropy
-from entrostat.lab.classical._sequence_entropy import sequence_entropy_surrogate as sequence_entropy_surrogate
 from entrostat.lab.classical._sparse_actor_critic import SparseActorCritic as SparseActorCritic
 from entrostat.lab.classical._sparse_actor_critic import Squashed as Squashed
 from entrostat.lab.classical._sparse_actor_critic import Training as Training
@@ -75,7 +71,6 @@ from entrostat.lab.classical._transition_entropy import transition_entropy as tr
 __all__ = [
     "Ader",
     "AderState",
-    "Estimator",
     "ImplicitQ",
     "JobShop",
     "Mixture",
@@ -86,7 +81,6 @@ __all__ = [
     "NeuralActor",
     "RarePrompts",
     "Rule",
-    "SequenceEntropyBonus",
     "Sequences",
     "SparseActorCritic",
     "Squashed",
@@ -131,8 +125,6 @@ __all__ = [
     "redundancy",
     "robust_value",
     "run_natural_actor_critic",
-    "sequence_entropy",
-    "sequence_entropy_surrogate",
     "sparse_regret_bound",
     "sparse_value",
     "squashed_sample",

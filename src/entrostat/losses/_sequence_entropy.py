@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from entrostat.batch import TokenBatch
 from entrostat.errors import sentence
 
 Estimator = Literal["crude", "smoothed", "smoothed_unbiased"]
+"""Ways to estimate the gradient of a sequence's entropy."""
 
 # For a sequence a drawn from p(a) = prod_t p(a_t | a_<t), with H_t the entropy of p(. | a_<t):
 #     H = E[-log p(a)] = E[sum_t H_t]                              both unbiased in value
@@ -107,40 +106,3 @@ def _check(logprobs: Tensor, entropy: Tensor, mask: Tensor, estimator: str) -> N
     for name, value in (("entropy", entropy), ("mask", mask)):
         if value.shape != logprobs.shape:
             raise ValueError(sentence(name, f"have the shape of `logprobs`, {tuple(logprobs.shape)}", value.shape))
-
-
-@dataclass(frozen=True, kw_only=True)
-class SequenceEntropyBonus:
-    """The entropy bonus with a chosen estimator, as a term that a recipe can hold.
-
-        loss_{b,t} = -coef surrogate_{b,t}
-
-    "smoothed" on Shannon's entropy is the ordinary entropy bonus. The unbiased ones are so for samples of the current
-    policy only: exact on the first optimizer step after a rollout, approximate on later ones.
-
-    Args:
-        estimator: which of the three.
-
-    Raises:
-        ValueError: an unknown estimator.
-
-    Example:
-        >>> import torch
-        >>> ones = torch.ones(1, 2)
-        >>> batch = TokenBatch(logprobs=-ones, old_logprobs=-ones, advantages=ones, mask=ones, entropy=2 * ones,
-        ...                    clamped_entropy=2 * ones, kept_mass=ones, clip_low=ones, clip_high=ones)
-        >>> SequenceEntropyBonus(estimator="smoothed")(batch, 0.1)
-        tensor([[-0.2000, -0.2000]])
-    """
-
-    estimator: Estimator
-
-    def __post_init__(self) -> None:
-        if self.estimator not in get_args(Estimator):
-            raise ValueError(sentence("estimator", f"be one of {', '.join(get_args(Estimator))}", self.estimator))
-
-    def __call__(self, batch: TokenBatch, coef: float) -> Tensor:
-        """Return `-coef` times the surrogate of each token, `[B, T]`."""
-        if coef == 0:
-            return torch.zeros_like(batch.entropy, requires_grad=False)
-        return -coef * sequence_entropy_surrogate(batch.logprobs, batch.entropy, batch.mask, estimator=self.estimator)
