@@ -1,4 +1,4 @@
-"""The verl plug-in against verl itself. `make verl-test` makes an environment that has it; elsewhere these tests skip."""
+"""The verl plug-in against verl itself: `make verl-test` makes an environment that has it; elsewhere all skip."""
 
 import importlib.util
 import os

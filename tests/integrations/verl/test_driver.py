@@ -54,7 +54,7 @@ def test_saved_and_loaded_it_goes_on_bit_for_bit(tmp_path: Path, window: str) ->
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"recipe": "aent"}', '{"recipe": "aent", "regulator": {}}'])
 def test_a_damaged_state_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
-    with pytest.raises(ValueError, match="damaged|must have the fields"):
+    with pytest.raises(ValueError, match=r"damaged|must have the fields"):
         Driver(aent(), total_steps=5).load(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""verl's FSDP2 engine on the CPU, in one and two gloo processes: gradients and measures as in the unsharded objective."""
+"""verl's FSDP2 engine on the CPU, one and two gloo processes: gradients and measures of the unsharded objective."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def test_without_a_recipe_it_is_verls_loss(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_bonus_is_the_mean_over_tokens_whatever_verl_averages(mode: str) -> None:
-    outputs, data, logprobs, entropy = made_up()
+    outputs, data, _, entropy = made_up()
     plain, _ = EntropyLoss(config=config(loss_agg_mode=mode), recipe=recipes.none())(outputs, data)
     loss, metrics = EntropyLoss(config=config(loss_agg_mode=mode), recipe=bonus())(outputs, with_coef(data, 0.3))
     expected = -0.3 * (entropy * MASK).sum() / 5
