@@ -1,0 +1,67 @@
+"""The trainer's hooks around verl's own methods, with workers that answer by rote: no GPU, no Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+
+from entrostat import recipes
+from entrostat.integrations.verl._driver import FILE
+
+
+def trainer(folder: Path, entropy: float = 0.2) -> Any:
+    from omegaconf import OmegaConf
+
+    from entrostat.integrations.verl._trainer import EntropyPPOTrainerSync
+
+    actor = {"ppo_mini_batch_size": 8, "calculate_entropy": True, "entropy_coeff": 0.0, "ppo_epochs": 1}
+    actor |= {"data_loader_seed": 1, "shuffle": False}
+    own = {"default_local_dir": str(folder), "resume_mode": "auto", "resume_from_path": None, "default_hdfs_dir": None}
+    own |= {"del_local_ckpt_after_load": False, "max_actor_ckpt_to_keep": None}
+    made = EntropyPPOTrainerSync.__new__(EntropyPPOTrainerSync)
+    made.recipe = recipes.aent(low=0.5, high=1.0, initial=0.1, rate=0.1, ceiling=1.0, warmup=0)
+    made._driver = None
+    made.config = OmegaConf.create(
+        {
+            "data": {"train_batch_size": 8},
+            "actor_rollout_ref": {"actor": actor, "rollout": {"n": 2, "temperature": 1.0}},
+            "trainer": own,
+        }
+    )
+    made.global_steps, made.total_training_steps, made.use_critic, made.trainer_mode = 1, 10, False, "sync"
+    made.checkpoint_callback = MagicMock()
+    made.train_dataloader = MagicMock(state_dict=dict)
+    sums = dict.fromkeys(("entropy", "clamped_entropy", "signal"), 40 * entropy)
+    sums |= {"kept_mass": 40.0, "tokens": 40.0, "signal_tokens": 40.0}
+    metrics = {f"entrostat/{name}_sum": [value] for name, value in sums.items()}
+    answer = {"metrics": {**metrics, "entrostat/bonus": [-0.1], "mfu": [0.0]}}
+    made.actor_rollout_wg = MagicMock()
+    made.actor_rollout_wg.update_actor.side_effect = lambda batch: {"metrics": dict(answer["metrics"])}
+    return made
+
+
+def test_a_step_sends_the_coefficient_and_moves_it(tmp_path: Path) -> None:
+    host, batch, metrics = trainer(tmp_path), SimpleNamespace(extra_info={}), {}
+    host._update_actor(batch, metrics)
+    assert batch.extra_info["entrostat_coef"] == 0.1
+    assert batch.extra_info["mini_batch_size"] == 16
+    assert metrics["actor/entrostat/entropy"] == pytest.approx(0.2)
+    host._update_actor(batch, metrics)
+    assert batch.extra_info["entrostat_coef"] == pytest.approx(0.13)
+
+
+def test_verls_save_and_load_carry_the_state(tmp_path: Path) -> None:
+    host = trainer(tmp_path)
+    host._update_actor(SimpleNamespace(extra_info={}), {})
+    host._save_checkpoint()
+    again = trainer(tmp_path)
+    again._load_checkpoint()
+    assert again.global_steps == 1
+    assert again.driver.regulator.state_dict() == host.driver.regulator.state_dict()
+    (tmp_path / "global_step_1" / FILE).unlink()
+    with pytest.raises(ValueError, match="written without entrostat"):
+        trainer(tmp_path)._load_checkpoint()
