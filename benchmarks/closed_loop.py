@@ -1,6 +1,6 @@
 """What the closed-loop recipes claim, checked on the embedded job: does the entropy do what it was told to?
 
-    python benchmarks/closed_loop.py DIR [--seeds 3] [--steps 240]
+    python benchmarks/closed_loop.py DIR [--seeds 3] [--steps 240] [--claim tracking]
 
 Trains every line below for every seed (a second call goes on where the first was stopped), then prints, from the
 records alone, each claim with its figures per seed and whether they bear it out. Entropy is that of the full
@@ -118,7 +118,14 @@ def ordered(curves: Curves) -> tuple[str, bool]:
     return found, all(list(seed) == sorted(seed) for seed in zip(*plateaus, strict=True))
 
 
-CLAIMS = (tracking, scheduled, held_from_below, floor, ordered)
+CLAIMS = {
+    tracking: ("none", "entropic-pi", "entropic-p"),
+    scheduled: ("entrocraft",),
+    held_from_below: ("none", "skywork"),
+    floor: ("none", "era"),
+    ordered: tuple(f"aepo-{target}" for target in PLATEAUS),
+}
+"""Each claim and the lines it needs."""
 
 
 def main() -> None:
@@ -127,9 +134,12 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=240)
+    parser.add_argument("--claim", choices=[claim.__name__ for claim in CLAIMS], action="append")
     options = parser.parse_args()
+    claims = [claim for claim in CLAIMS if not options.claim or claim.__name__ in options.claim]
+    needed = {label for claim in claims for label in CLAIMS[claim]}
     job = Job(
-        recipes=lines(),
+        recipes=tuple(line for line in lines() if line.label in needed),
         seeds=tuple(range(options.seeds)),
         steps=options.steps,
         evaluation=EvaluationJob(every=0, validation=0, test=0),
@@ -137,14 +147,16 @@ def main() -> None:
     directory = JobDirectory(options.directory)
     if not options.directory.exists():
         directory.create(job)
-    for run in run_job(directory.load(), directory):
+    job = directory.load()
+    for run in run_job(job, directory):
         if run.status != "done":
             raise SystemExit(f"{run.name}: {run.error}")
     curves: Curves = defaultdict(dict)
     for run in run_directories(options.directory):
         steps = [record for record in read(run.records) if isinstance(record, StepRecord)]
         curves[run.info()["label"]][run.info()["seed"]] = steps
-    for claim in CLAIMS:
+    print(f"{job.steps} steps, seeds {', '.join(map(str, job.seeds))}")
+    for claim in claims:
         figures, held = claim(curves)
         print(f"{'holds' if held else 'does not hold'}: {claim.__doc__}\n    {figures}")
 
