@@ -47,6 +47,11 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "entrostat.cli", "run", *map(str, arguments)]
 
 
+def resume(out: Path) -> None:
+    done = subprocess.run(command("--resume", "--out", out), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def records(out: Path) -> list[dict[str, Any]]:
     lines = (out / "runs" / "aent-seed0" / "records.jsonl").read_text().splitlines()
     parsed = [json.loads(line) for line in lines]
@@ -113,7 +118,7 @@ def test_an_ended_run_continues_with_the_same_numbers(job: Path, straight: Path,
 
     reached = max(record["step"] for record in records(out))
     assert reached < 10, "the interruption came too late to test anything"
-    subprocess.run(command("--resume", "--out", out), check=True, capture_output=True, timeout=300)
+    resume(out)
     assert records(out) == records(straight)
     assert samples(out) == samples(straight)
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import fcntl
 import json
+import time
 import tomllib
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from entrostat import job as jobs
 from entrostat import recipes
@@ -26,6 +27,8 @@ from entrostat.files import replace_text
 from entrostat.job import Job, RecipeJob
 
 SCHEMA = 1
+_PATIENCE = 10.0
+"""Seconds to wait for the lock of a process that is going."""
 
 
 @dataclass(frozen=True)
@@ -84,15 +87,26 @@ class RunDirectory:
     def locked(self) -> Generator[None]:
         """Keep every other process from writing this run; a killed holder's lock is gone with it.
 
+        A process that was killed takes a moment to be gone, so the lock is waited for.
+
         Raises:
-            ValueError: another process is writing it.
+            ValueError: another process has been writing it for ten seconds.
         """
         with (self.path / "lock").open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise ValueError(f"{self.path} is being written by another process. Stop that one first.") from None
+            until = time.monotonic() + _PATIENCE
+            while not _taken(handle):
+                if time.monotonic() > until:
+                    raise ValueError(f"{self.path} is being written by another process. Stop that one first.")
+                time.sleep(0.1)
             yield
+
+
+def _taken(handle: IO[str]) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -72,22 +72,31 @@ class Tail:
     """The lines added to a file since the last read, whole ones only."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._offset, self._inode = path, 0, 0
+        self._path, self._offset, self._last = path, 0, b""
 
     def new_lines(self) -> list[str]:
-        """Return the new lines; starts over if the file was replaced."""
+        """Return the new lines; starts over if the file was replaced.
+
+        A replaced file may have the old one's inode again, and be as long by now. So the last line read is compared:
+        where it still stands in its place, what follows it is new.
+        """
         try:
             with self._path.open("rb") as file:
-                inode = os.fstat(file.fileno()).st_ino
-                if inode != self._inode:
-                    self._inode, self._offset = inode, 0
-                file.seek(self._offset)
-                whole, _, _ = file.read().rpartition(b"\n")
+                file.seek(self._offset - len(self._last))
+                data = file.read()
+                if data.startswith(self._last):
+                    data = data[len(self._last) :]
+                else:
+                    file.seek(0)
+                    data, self._offset = file.read(), 0
         except FileNotFoundError:
             return []
-        if not whole:
+        whole, end, _ = data.rpartition(b"\n")
+        if not end:
+            self._last = self._last if self._offset else b""
             return []
         self._offset += len(whole) + 1
+        self._last = whole.rpartition(b"\n")[2] + b"\n"
         return whole.decode("utf-8").split("\n")
 
 
