@@ -88,8 +88,9 @@ One published system per page. `entrostat recipes` prints this list, `entrostat 
 Cost: time of one training step over the same step with recipe `none`, medians of one interleaved run of
 `python benchmarks/step_overhead.py --all` on the embedded job (`benchmarks/results/recipe_overhead.csv` has machine and
 date). Two runs on a shared machine differed by up to 11 points for one recipe: figures within a tenth of 1 are not told
-apart. Above that are those that run the model or the sampler once more: `adrpo`, `aepo`, `era`. In that job the host keeps old log-probs, so a recipe that needs `old_entropy` costs no extra pass; with one
-update per rollout batch it does.
+apart. Above that are those that run the model or the sampler once more: `adrpo`, `aepo`, `era`. In that job the host
+keeps old log-probs, so a recipe that needs `old_entropy` costs no extra pass; with one update per rollout batch it
+does.
 
 | recipe | acts on | needs | state | cost per step |
 |---|---|---|---|---|
