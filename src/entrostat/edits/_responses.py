@@ -21,15 +21,15 @@ def response_mean(batch: TokenBatch, values: Tensor) -> Tensor:
     return response_sum(batch, values) / batch.mask.bool().sum(1).clamp(min=1)
 
 
-def z_scores(batch: TokenBatch, values: Tensor, among: Tensor | None = None) -> Tensor:
-    """Return `(x - group mean) / (group std + 1e-4)` of `values [B]`, the groups taken over all ranks.
+def z_scores(batch: TokenBatch, values: Tensor, among: Tensor | None = None, offset: float = EPSILON) -> Tensor:
+    """Return `(x - group mean) / (group std + offset)` of `values [B]`, the groups taken over all ranks.
 
     Here and below, responses outside `among [B]` have no say in the statistics; None means that all have.
     """
     everyone, same, size = _groups(batch, values, among)
     mean = (same * everyone).sum(1) / size.clamp(min=1)
     variance = (same * (everyone - mean.unsqueeze(1)) ** 2).sum(1) / (size - 1).clamp(min=1)
-    return (values.double() - mean) / (variance.sqrt() + EPSILON)
+    return (values.double() - mean) / (variance.sqrt() + offset)
 
 
 def leave_one_out(batch: TokenBatch, values: Tensor, among: Tensor | None = None) -> Tensor:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 
 from entrostat.batch import TokenBatch
+from entrostat.edits._responses import spread, z_scores
 from entrostat.errors import require_finite
 
 
@@ -51,13 +52,7 @@ class VerifiedAdvantage:
 
     def __call__(self, batch: TokenBatch) -> TokenBatch:
         """Return the batch with the recomputed advantages."""
-        own, group = batch.given("rewards"), batch.given("group_ids")
-        rewards = batch.gather(own)
-        # [here, everywhere]: which judged responses share the row's prompt.
-        peers = (batch.gather(group) == group[:, None]) & (rewards > self.above)
-        size = peers.sum(1).clamp(min=1)
-        mean = (peers * rewards).sum(1) / size
-        variance = (peers * (rewards - mean[:, None]).square()).sum(1) / (size - 1).clamp(min=1)
-        judged = (own - mean) / (variance.sqrt() + self.offset)
-        advantages = torch.where(own > self.above, judged, 0).unsqueeze(1)
-        return batch.replace(advantages=torch.where(batch.mask.bool(), advantages, batch.advantages))
+        rewards = batch.given("rewards")
+        verified = rewards > self.above
+        judged = z_scores(batch, rewards, verified, self.offset)
+        return batch.replace(advantages=spread(batch, torch.where(verified, judged, 0)))

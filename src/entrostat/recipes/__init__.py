@@ -16,7 +16,6 @@ from entrostat.recipes._base import HOST_OFFERS as HOST_OFFERS
 from entrostat.recipes._base import InertRecipeWarning as InertRecipeWarning
 from entrostat.recipes._base import Paper as Paper
 from entrostat.recipes._base import Recipe as Recipe
-from entrostat.recipes._base import combine as combine
 from entrostat.recipes._cde import cde as cde
 from entrostat.recipes._ce_gppo import ce_gppo as ce_gppo
 from entrostat.recipes._cispo import cispo as cispo
@@ -157,7 +156,6 @@ __all__ = [
     "cispo",
     "clip_cov",
     "clip_higher",
-    "combine",
     "describe",
     "em_rl",
     "entrocraft",

@@ -122,7 +122,7 @@ class Recipe:
             >>> both.name, len(both.edits), both.controller == recipes.aent(low=0.2, high=0.3).controller
             ('aent+clip_higher', 1, True)
         """
-        return combine(self, other)
+        return _combined(self, other)
 
     def with_controller(self, controller: Controller[Any]) -> Recipe:
         """Return the recipe steered by another controller.
@@ -136,17 +136,7 @@ class Recipe:
         return dataclasses.replace(self, controller=controller)
 
 
-def combine(first: Recipe, second: Recipe) -> Recipe:
-    """Return the union of two recipes: the edits of both; measure, controller and terms of the one that steers.
-
-    Raises:
-        ValueError: both set one field, both steer a coefficient, or both draw rollouts again.
-
-    Example:
-        >>> from entrostat import recipes
-        >>> combine(recipes.tre(top_p=0.99, coef=0.01), recipes.clip_higher()).name
-        'tre+clip_higher'
-    """
+def _combined(first: Recipe, second: Recipe) -> Recipe:
     names = (first.name, second.name)
     leader = _leader(first, second)
     if first.redraw and second.redraw:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from entrostat.integrations.trl._state import FILE
+from entrostat.integrations._state import FILE
 
 
 def whole_checkpoint(folder: Path) -> tuple[Path | None, int]:

@@ -88,12 +88,11 @@ class Tail:
                     data = data[len(self._last) :]
                 else:
                     file.seek(0)
-                    data, self._offset = file.read(), 0
+                    data, self._offset, self._last = file.read(), 0, b""
         except FileNotFoundError:
             return []
         whole, end, _ = data.rpartition(b"\n")
         if not end:
-            self._last = self._last if self._offset else b""
             return []
         self._offset += len(whole) + 1
         self._last = whole.rpartition(b"\n")[2] + b"\n"

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from entrostat import TokenBatch, controllers, recipes
 from entrostat.edits import EntropyMask
-from entrostat.integrations.trl._state import FILE
+from entrostat.integrations._state import FILE
 
 from .conftest import logged, needs_trl_s_kernel, tiny_model
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from entrostat import recipes
+from entrostat.integrations._state import FILE
 from entrostat.integrations.verl import Driver, EntropyConfig
-from entrostat.integrations.verl._driver import FILE
 
 
 def aent(window: str = "step") -> Any:

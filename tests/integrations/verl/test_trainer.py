@@ -10,7 +10,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from entrostat import recipes
-from entrostat.integrations.verl._driver import FILE
+from entrostat.integrations._state import FILE
 
 
 def trainer(folder: Path, entropy: float = 0.2) -> Any:

@@ -134,14 +134,3 @@ def refuse_head(recipe: Recipe, model: Any) -> None:
             f"recipe {recipe.name!r} adds a term to edited logits, whose entropy carries no gradient. "
             "Drop the part with the term."
         )
-
-
-def refuse_unfused(recipe: Recipe, vocab: int) -> float:
-    """Return the factor from the fused entropy to the recipe's measure; raise if the head cannot compute it."""
-    scale = recipe.measure.fused_scale(vocab)
-    if scale is None:
-        raise ValueError(
-            f"recipe {recipe.name!r} measures {recipe.measure!r}, which the fused head cannot compute. "
-            "Use a measure by support (Shannon, Clamped, TopK, Nucleus, Normalized)."
-        )
-    return scale

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from entrostat.integrations._hosts import in_range
+
 SUPPORTED = ("1.15", "1.17")
 """First release line that is supported, and first that is not."""
 
@@ -36,7 +38,7 @@ def verify_host() -> None:
     except ImportError as error:
         raise UnsupportedHostError("entrostat's TRL integration needs TRL: pip install 'entrostat[trl]'.") from error
     version = trl.__version__
-    if not in_range(version):
+    if not in_range(version, SUPPORTED):
         _refuse(version, "that release was never tested")
     from trl.trainer.grpo_trainer import GRPOTrainer
 
@@ -44,18 +46,6 @@ def verify_host() -> None:
     ours, theirs = _explicit_loss(), _host_loss(GRPOTrainer)
     if not torch.allclose(ours, theirs, rtol=1e-5, atol=1e-6):
         _refuse(version, f"its loss on edited inputs is {theirs.tolist()}, the objective gives {ours.tolist()}")
-
-
-def in_range(version: str) -> bool:
-    """Whether a TRL version lies in the supported range.
-
-    Example:
-        >>> in_range("1.16.0"), in_range("1.17.0"), in_range("0.24.0")
-        (True, False, False)
-    """
-    release = tuple(int(part) for part in version.split(".")[:2])
-    first, beyond = (tuple(int(part) for part in bound.split(".")) for bound in SUPPORTED)
-    return first <= release < beyond
 
 
 def _refuse(version: str, reason: str) -> None:

@@ -26,6 +26,8 @@ from entrostat.batch import TokenBatch
 from entrostat.controllers import needs_total
 from entrostat.edits import ROLLOUT_EDITABLE
 from entrostat.errors import sentence
+from entrostat.integrations._hosts import measure_scale
+from entrostat.integrations._state import read_state, write_state
 from entrostat.integrations.trl._batch import (
     CARRIED,
     Measured,
@@ -37,8 +39,7 @@ from entrostat.integrations.trl._head import HeadOutputs, install_head
 from entrostat.integrations.trl._recorder import Recorder
 from entrostat.integrations.trl._redraw import draw_again
 from entrostat.integrations.trl._reduction import host_weight
-from entrostat.integrations.trl._refusals import refuse_conflicts, refuse_head, refuse_unfused, warn_if_inert
-from entrostat.integrations.trl._state import read_state, write_state
+from entrostat.integrations.trl._refusals import refuse_conflicts, refuse_head, warn_if_inert
 from entrostat.integrations.trl._window import Window, step_tokens
 from entrostat.losses import token_mean
 from entrostat.recipes import Recipe
@@ -108,7 +109,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
         base = self.accelerator.unwrap_model(self.model)
         base = base.get_base_model() if hasattr(base, "peft_config") else base
         vocab = self._vocab = base.get_output_embeddings().weight.shape[0]
-        self._scale = refuse_unfused(recipe, vocab)
+        self._scale = measure_scale(recipe, vocab, "the fused head cannot compute")
         refuse_head(recipe, base)
         self._head = HeadOutputs.make(recipe.measure.support, _indicator(watched_token_ids, vocab))
         install_head(base, temperature=self.temperature, fp32=self.args.cast_lm_head_to_fp32, outputs=self._head)
@@ -349,8 +350,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
 
     def _edit_rollout(self, output: dict[str, Any]) -> None:
         """Let the controller and the rollout edits see the fresh rollouts, before any update on them."""
-        logits_like = output["completion_mask"]
-        measured = Measured.nothing(logits_like) if self._old_passes is None else self._fresh(output)
+        measured = Measured.nothing(response_mask(output)) if self._old_passes is None else self._fresh(output)
         facts: dict[str, Any] = {}
         if self._old_passes is not None:
             output[CARRIED["old_entropy"]] = measured.entropy

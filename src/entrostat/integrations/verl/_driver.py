@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from entrostat.files import replace_text
+from entrostat.integrations._state import read_state, write_state
 from entrostat.integrations.verl._batch import FACTS
 from entrostat.integrations.verl._loss import PREFIX, SUMS
 from entrostat.integrations.verl._refusals import refuse_window
 from entrostat.recipes import Recipe
 from entrostat.regulator import Regulator
 
-FILE = "entrostat_state.json"
 _OWN = {f"{PREFIX}{name}_sum" for name in (*SUMS, "tokens", "signal_tokens")} | {f"{PREFIX}bonus"}
 
 
@@ -78,9 +76,8 @@ class Driver:
 
     def save(self, folder: str | Path) -> None:
         """Write the state into a checkpoint folder of verl's, made if need be."""
-        state = {"recipe": self.recipe.name, "regulator": self.regulator.state_dict()}
         Path(folder).mkdir(parents=True, exist_ok=True)
-        replace_text(Path(folder) / FILE, json.dumps(state))
+        write_state(Path(folder), {"recipe": self.recipe.name, "regulator": self.regulator.state_dict()})
 
     def load(self, folder: str | Path) -> None:
         """Continue from a checkpoint folder.
@@ -88,15 +85,10 @@ class Driver:
         Raises:
             ValueError: no state there, a damaged one, or that of another recipe or controller.
         """
-        path = Path(folder) / FILE
-        remedy = "Resume from another checkpoint, or start the run anew."
-        if not path.exists():
-            raise ValueError(f"the checkpoint {folder} holds no {FILE}: it was written without entrostat. {remedy}")
-        try:
-            state = json.loads(path.read_text(encoding="utf-8"))
-            recipe, regulator = state["recipe"], state["regulator"]
-        except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError):
-            raise ValueError(f"{path} is damaged. {remedy}") from None
-        if recipe != self.recipe.name:
-            raise ValueError(f"{path} is of recipe {recipe!r}, this run has {self.recipe.name!r}. {remedy}")
-        self.regulator.load_state_dict(regulator)
+        state = read_state(Path(folder))
+        if (recipe := state["recipe"]) != self.recipe.name:
+            raise ValueError(
+                f"the state in {folder} is of recipe {recipe!r}, this run has {self.recipe.name!r}. "
+                "Resume from another checkpoint, or start the run anew."
+            )
+        self.regulator.load_state_dict(state["regulator"])

@@ -12,9 +12,10 @@ from verl.utils import tensordict_utils as tu
 from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
+from entrostat.integrations._hosts import measure_scale
 from entrostat.integrations.verl._batch import STATISTICS
 from entrostat.integrations.verl._loss import EntropyLoss
-from entrostat.integrations.verl._refusals import refuse_measure
+from entrostat.integrations.verl._refusals import NOT_COMPUTED
 from entrostat.ops._token_stats import entropies
 
 VENDOR = "entrostat"
@@ -38,7 +39,7 @@ class EntropyFSDPEngine(FSDPEngineWithLMHead):
         if bool((temperature != 1).any()):
             logits = logits / temperature.clamp(min=1e-8).to(logits.dtype).unsqueeze(-1)
         entropy, clamped, mass = entropies(logits, measure.support, 1.0)
-        clamped = clamped * refuse_measure(logits_processor_func.recipe, logits.shape[-1])
+        clamped = clamped * measure_scale(logits_processor_func.recipe, logits.shape[-1], NOT_COMPUTED)
         for name, value in (("entropy", entropy), ("clamped_entropy", clamped), ("kept_mass", mass)):
             value = value if pad is None else self._gather_and_unpad_packed(value, pad)
             outputs[STATISTICS[name]] = torch.nested.nested_tensor_from_jagged(value, offsets)

@@ -6,10 +6,13 @@ from typing import Any
 
 from entrostat.controllers import Constant
 from entrostat.errors import sentence
+from entrostat.integrations._hosts import measure_scale
 from entrostat.recipes import Recipe
 
 OFFERS = frozenset({"old_logprobs", "ref_logprobs", "total_steps"})
 """What of a recipe's needs the plug-in can meet; `ref_logprobs` with `use_kl_loss` only."""
+
+NOT_COMPUTED = "the engine does not compute"
 
 
 def refuse_actor(config: Any, recipe: Recipe) -> None:
@@ -50,18 +53,7 @@ def _refuse_missing(config: Any, recipe: Recipe) -> None:
             "Choose a recipe that works within a micro-batch, such as 'aent'."
         )
     # Whether the engine can compute a measure does not depend on the vocabulary.
-    refuse_measure(recipe, 2)
-
-
-def refuse_measure(recipe: Recipe, vocab: int) -> float:
-    """Return the factor from the engine's entropy to the recipe's measure; raise if it is no multiple of it."""
-    scale = recipe.measure.fused_scale(vocab)
-    if scale is None:
-        raise ValueError(
-            f"recipe {recipe.name!r} measures {recipe.measure!r}, which the engine does not compute. "
-            "Use a measure by support (Shannon, Clamped, TopK, Nucleus, Normalized)."
-        )
-    return scale
+    measure_scale(recipe, 2, NOT_COMPUTED)
 
 
 def refuse_window(recipe: Recipe, updates: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from entrostat.integrations._hosts import in_range
 from entrostat.integrations.verl._batch import STATISTICS
 from entrostat.integrations.verl._loss import EntropyLoss
 from entrostat.recipes import none
@@ -41,25 +42,13 @@ class _EditAll:
         return batch.replace(advantages=_ADVANTAGES, old_logprobs=_OLD, clip_low=_LOW, clip_high=_HIGH)
 
 
-def in_range(version: str) -> bool:
-    """Whether a verl version lies in the supported range.
-
-    Example:
-        >>> in_range("0.9.1"), in_range("0.10.0"), in_range("0.8.2")
-        (True, False, False)
-    """
-    release = tuple(int(part) for part in version.split(".")[:2])
-    first, beyond = (tuple(int(part) for part in bound.split(".")) for bound in SUPPORTED)
-    return first <= release < beyond
-
-
 def verify_host() -> None:
     """Raise `UnsupportedHostError` unless the installed verl is in range and its loss reads what edits change."""
     from importlib import metadata
 
     version = metadata.version("verl")
     reason = "that release was never tested"
-    if in_range(version):
+    if in_range(version, SUPPORTED):
         ours, theirs = explicit_loss(), host_loss()
         if torch.allclose(ours, theirs, rtol=1e-5, atol=1e-6):
             return

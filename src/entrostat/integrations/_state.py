@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from entrostat.errors import require_fields
 from entrostat.files import replace_text
 
 FILE = "entrostat_state.json"
@@ -18,6 +19,9 @@ def write_state(folder: Path, state: dict[str, Any]) -> None:
 
 def read_state(folder: Path) -> dict[str, Any]:
     """Read the state of a checkpoint folder.
+
+    Returns:
+        The recipe's name under `recipe`, the regulator's state under `regulator`.
 
     Raises:
         ValueError: the file is missing or damaged. A silent fresh start would let the coefficient jump.
@@ -34,4 +38,5 @@ def read_state(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is damaged: it is not JSON. Resume from an earlier checkpoint.") from None
     if not isinstance(state, dict):
         raise ValueError(f"{path} is damaged: it holds no object. Resume from an earlier checkpoint.")
+    require_fields(str(path), ["recipe", "regulator"], state)
     return state
