@@ -1,0 +1,38 @@
+"""Commands about this machine: `bench`, `doctor`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as json_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from entrostat.cli._screen import Json, console
+
+
+def bench(
+    out: Annotated[Path | None, typer.Option(help="Folder for the figures as CSV and a plot.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Three small cases, under a minute.")] = False,
+    json: Json = False,
+) -> None:
+    """Time and memory of the entropy operations on this machine, against the published algorithm and the host's."""
+    from entrostat import bench as benchmark
+
+    benchmark.main(out, quick, json)
+
+
+def doctor(json: Json = False) -> None:
+    """Show what is installed, which hook is live, and which versions are supported."""
+    from entrostat.doctor import examine
+
+    findings = examine()
+    if json:
+        print(json_module.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
+    else:
+        table = Table("part", "version", "state", box=None, pad_edge=False)
+        for finding in findings:
+            table.add_row(finding.part, finding.version, finding.state)
+        console.print(table)

@@ -1,0 +1,116 @@
+"""`entrostat run`: the main job."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from entrostat import job as jobs
+from entrostat.cli._screen import console
+from entrostat.errors import require_count
+from entrostat.job import Job
+
+
+def run(
+    job_file: Annotated[Path | None, typer.Argument(help="A TOML job; the embedded default job without it.")] = None,
+    recipe: Annotated[list[str] | None, typer.Option(help="Run these recipes only; may be repeated.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Number of seeds: 0, 1, ...")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimizer steps of each run.")] = None,
+    model: Annotated[str | None, typer.Option(help="Directory or hub id of a causal language model.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Directory to write; runs/DATE-TIME without it.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the job in --out.")] = False,
+    print_config: Annotated[bool, typer.Option("--print-config", help="Print the job as TOML and stop.")] = False,
+) -> None:
+    """Train with several recipes side by side and write a report: the main job."""
+    from entrostat.runs import JobDirectory
+
+    overrides = {"recipe": recipe, "seeds": seeds, "steps": steps, "model": model, "JOB": job_file}
+    if resume:
+        given = [name for name, value in overrides.items() if value is not None]
+        if out is None or given:
+            extra = f" It cannot change {', '.join(given)}." if given else ""
+            raise ValueError(f"--resume continues the job in --out DIR, as it was given.{extra}")
+        directory = JobDirectory(out)
+        job = directory.load()
+    else:
+        job = _job(job_file, recipe, seeds, steps, model)
+        directory = JobDirectory(out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S"))
+    for entry in job.recipes:
+        _check_recipe(job, entry)
+    if print_config:
+        import tomli_w
+
+        print(tomli_w.dumps(jobs.to_table(job)))
+        return
+    if not resume:
+        _check_model(job.model)
+        directory.create(job)
+    _run(job, directory)
+
+
+def _check_recipe(job: Job, entry: jobs.RecipeJob) -> None:
+    """Refuse a recipe that cannot be built, and say so if it could not do anything."""
+    ratio_only, train = entry.build().ratio_only, job.line(entry).train
+    if ratio_only and train.minibatches == 1:
+        print(
+            f"warning: recipe {entry.label!r} does nothing in this job: it acts where the ratio to the rollout policy "
+            "leaves 1, and there is one update per rollout batch. Set `minibatches` in [train] to 2 or more.",
+            file=sys.stderr,
+        )
+
+
+def _job(file: Path | None, recipe: list[str] | None, seeds: int | None, steps: int | None, model: str | None) -> Job:
+    job = Job() if file is None else jobs.load(file)
+    if recipe:
+        job = job.with_recipes(recipe)
+    changes: dict[str, Any] = {"steps": steps, "model": model}
+    if seeds is not None:
+        changes["seeds"] = tuple(range(require_count("seeds", seeds, least=1)))
+    return dataclasses.replace(job, **{name: value for name, value in changes.items() if value is not None})
+
+
+def _check_model(model: str) -> None:
+    """Refuse a path that is not there before anything is made; a hub id is the worker's to fetch."""
+    looks_like_path = model.startswith((".", "/", "~")) or model.count("/") > 1
+    if looks_like_path and not Path(model).expanduser().is_dir():
+        raise ValueError(f"`model` must be a directory or a hub id, got model={model!r}, which is not there.")
+
+
+def _run(job: Job, directory: Any) -> None:
+    from entrostat.runs import run_job
+    from entrostat.runs._progress import Progress
+    from entrostat.runs._summary import summary
+
+    # A scheduler's SIGTERM ends the job as Ctrl-C does: with a checkpoint of every run.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    count = len(job.recipes) * len(job.seeds)
+    labels = ", ".join(recipe.label for recipe in job.recipes)
+    console.print(f"{count} runs of {job.steps} steps ({labels}) in {directory.path}", highlight=False)
+    try:
+        with Progress(job, console) as progress:
+            runs = run_job(job, directory, on_look=progress.show)
+    except KeyboardInterrupt:
+        make_report([directory.path], directory.report)
+        console.print(f"Stopped. Continue with: entrostat run --resume --out {directory.path}", highlight=False)
+        raise typer.Exit(130) from None
+    console.print(summary([run.directory for run in runs]))
+    make_report([directory.path], directory.report)
+    failed = [run for run in runs if run.status != "done"]
+    for run in failed:
+        print(f"error: {run.name}: {run.error}", file=sys.stderr)
+    if failed:
+        print(f"Continue with: entrostat run --resume --out {directory.path}", file=sys.stderr)
+        raise typer.Exit(2)
+
+
+def make_report(directories: list[Path], out: Path) -> None:
+    """Write a report and say where it is."""
+    from entrostat.report import write_report
+
+    console.print(f"Report: {write_report(directories, out)}", highlight=False)
