@@ -67,6 +67,20 @@ def oscillation(dice: random.Random, steps: int) -> Series:
     return [level * math.exp(-abs(size) / 2 + size * math.sin(2 * math.pi * periods * s / steps)) for s in range(steps)]
 
 
+def swings_then_falls(dice: random.Random, steps: int) -> Series:
+    """The same waves for half to three quarters of the run, then a collapse to between 5 and 25 %."""
+    begin, floor = dice.uniform(0.5, 0.75) * steps, dice.uniform(0.05, 0.25)
+    fall = [floor + (1 - floor) / (1 + math.exp((s - begin) / (0.02 * steps))) for s in range(steps)]
+    return [wave * share for wave, share in zip(oscillation(dice, steps), fall, strict=True)]
+
+
+def swings_above(dice: random.Random, steps: int) -> Series:
+    """Waves about a level that climbs to between 3 and 6 times the start."""
+    climb = dice.uniform(3.0, 6.0)
+    rise = [1 + (climb - 1) * min(1.0, 2 * s / steps) for s in range(steps)]
+    return [wave * level for wave, level in zip(oscillation(dice, steps), rise, strict=True)]
+
+
 def constant(value: float) -> Callable[[random.Random, int], Series]:
     """The same at every step."""
     return lambda dice, steps: [value] * steps
@@ -94,6 +108,8 @@ STORIES: dict[str, tuple[Callable[..., Series], Callable[..., Series], float | N
     "collapse with the coefficient at its ceiling": (collapse, ceiling, None, {"collapsed", "pinned"}),
     "explosion": (explosion, constant(0.05), None, {"exploded"}),
     "oscillation": (oscillation, moving, None, {"oscillated"}),
+    "oscillation, then collapse": (swings_then_falls, moving, None, {"oscillated", "collapsed"}),
+    "oscillation about a rising level": (swings_above, moving, None, {"oscillated", "exploded"}),
     "coefficient at its ceiling": (healthy, ceiling, None, {"pinned"}),
     "coefficient zero": (healthy, constant(0.0), None, {"idle"}),
     "inert clamp": (healthy, moving, 0.001, {"inert"}),

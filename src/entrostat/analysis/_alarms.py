@@ -67,7 +67,22 @@ def alarms(curves: Curves) -> list[Alarm]:
         [('collapsed', 56)]
     """
     checks = (_exploded, _collapsed, _oscillated, _leaked, _pinned, _idle, _unclipped, _inert)
-    return [alarm for check in checks if (alarm := check(curves)) is not None]
+    found = [alarm for check in checks if (alarm := check(curves)) is not None]
+    swings = any(alarm.kind == "oscillated" for alarm in found)
+    return [alarm for alarm in found if not (swings and _passing(curves, alarm.kind))]
+
+
+def _passing(curves: Curves, kind: str) -> bool:
+    """Return whether a crest or a trough of a swinging run is all there is to a finding.
+
+    Where entropy swings, its level is the mean over the last third of the run, several swings long.
+    """
+    values = [value for _, value in curves.series("entropy")]
+    first, level = start(values), mean(values[-len(values) // 3 :])
+    if first is None or level is None:
+        return False
+    beyond = {"exploded": level > EXPLODED * first, "collapsed": level < COLLAPSED * first}
+    return kind in beyond and not beyond[kind]
 
 
 def _exploded(curves: Curves) -> Alarm | None:
