@@ -49,7 +49,20 @@ def test_a_file_overrides_what_it_names(tmp_path: Path) -> None:
         ({"model": 3}, "`model` must be a text"),
         ({"train": {"generations": 1}}, "no advantage"),
         ({"train": {"minibatches": 7}}, "divide the 256 responses"),
+        ({"train": {"micro_batch": 3}}, "divide the 128 responses of a minibatch"),
         ({"train": {"temperature": 0.0}}, "`temperature` must be positive"),
+        ({"train": {"warmup": 1.0}}, r"`warmup` must lie in \[0, 1\)"),
+        ({"train": {"schedule": "cosin"}}, "Did you mean 'cosine'"),
+        ({"train": {"precision": "fp16"}}, "unknown `precision` 'fp16'"),
+        ({"train": {"gradient_checkpointing": 1}}, "`gradient_checkpointing` must be true or false"),
+        ({"train": {"vllm": "server"}, "workers": 1}, "`vllm_server` must be given"),
+        ({"train": {"vllm": "colocate"}}, "`workers` must be 1 with vllm"),
+        ({"data": {"answer": "solution"}}, "`source` must be given where \\[data\\] sets answer"),
+        ({"data": {"source": "x.csv", "reward": "maths"}}, "Did you mean 'math'"),
+        ({"data": {"source": "x.csv", "answer": ""}}, "`answer` must name a column"),
+        ({"data": {"source": "x.csv", "answer_from": "box"}}, "Did you mean 'boxed'"),
+        ({"data": {"source": "x.csv", "template": "Q:"}}, "`template` must contain {prompt}"),
+        ({"data": {"source": "x.csv", "system": "Be brief.", "chat_template": False}}, "without a chat template"),
         ({"evaluation": {"samples": 0}}, "`samples`"),
     ],
 )
@@ -85,6 +98,12 @@ def test_a_recipe_line_names_itself_when_it_cannot_be_built() -> None:
 def test_pass_at_k_goes_as_far_as_the_samples() -> None:
     assert EvaluationJob(samples=16).ks == (1, 4, 8, 16)
     assert EvaluationJob(samples=1).ks == (1,)
+
+
+def test_a_batch_is_cut_into_minibatches_and_those_into_micro_batches() -> None:
+    train = TrainJob(prompts=16, generations=8, minibatches=4, iterations=2, micro_batch=8)
+    assert (train.minibatch, train.accumulation, train.updates) == (32, 4, 8)
+    assert TrainJob().accumulation == 1
 
 
 def test_settings_are_frozen() -> None:

@@ -57,7 +57,7 @@ def run(
 def _check_recipe(job: Job, entry: jobs.RecipeJob) -> None:
     """Refuse a recipe that cannot be built, and say so if it could not do anything."""
     ratio_only, train = entry.build().ratio_only, job.line(entry).train
-    if ratio_only and train.minibatches == 1:
+    if ratio_only and train.updates == 1:
         print(
             f"warning: recipe {entry.label!r} does nothing in this job: it acts where the ratio to the rollout policy "
             "leaves 1, and there is one update per rollout batch. Set `minibatches` in [train] to 2 or more.",

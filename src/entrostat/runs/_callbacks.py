@@ -123,6 +123,7 @@ class EvaluationCallback(TrainerCallback):
             max_new_tokens=self._job.train.max_completion_length,
             temperature=temperature,
             seed=1234,
+            batch_size=self._job.evaluation.batch,
         )
 
 
@@ -132,8 +133,8 @@ class StopCallback(TrainerCallback):
     A checkpoint between two optimizer steps of one rollout batch could not be resumed exactly: the batch is gone.
     """
 
-    def __init__(self, minibatches: int) -> None:
-        self._minibatches = minibatches
+    def __init__(self, updates: int) -> None:
+        self._updates = updates
         self._asked = False
         self._parent = os.getppid()
         self.stopped = False
@@ -146,6 +147,6 @@ class StopCallback(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Save and stop, if asked and at a boundary."""
         asked = self._asked or os.getppid() != self._parent
-        if asked and state.global_step % self._minibatches == 0 and state.global_step < state.max_steps:
+        if asked and state.global_step % self._updates == 0 and state.global_step < state.max_steps:
             self.stopped = True
             control.should_save = control.should_training_stop = True

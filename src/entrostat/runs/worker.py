@@ -66,7 +66,7 @@ def _run(job: Job, recipe: RecipeJob, seed: int, run: RunDirectory) -> None:
     run.update(status="running", versions=_versions(), error=None)
     model, tokenizer = _load_model(job)
     watch = Stopwatch(before=_seconds_at(run, step))
-    stop = StopCallback(job.train.minibatches)
+    stop = StopCallback(job.train.updates)
     callbacks = [
         EvaluationCallback(job, run, writer, watch, tokenizer),
         RecordCallback(writer, watch),
@@ -99,7 +99,8 @@ def _load_model(job: Job) -> tuple[Any, Any]:
 
     source = job.model or str(warm_start_path())
     try:
-        return AutoModelForCausalLM.from_pretrained(source), AutoTokenizer.from_pretrained(source)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=job.train.dtype)
+        return model, AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise ValueError(
@@ -122,31 +123,43 @@ def _trainer(
     train = job.train
     settings = GRPOConfig(
         output_dir=str(run.checkpoints),
-        per_device_train_batch_size=train.prompts * train.generations // train.minibatches,
-        steps_per_generation=train.minibatches,
+        per_device_train_batch_size=train.minibatch // train.accumulation,
+        gradient_accumulation_steps=train.accumulation,
+        steps_per_generation=train.minibatches * train.accumulation,
         num_generations=train.generations,
+        num_iterations=train.iterations,
         max_completion_length=train.max_completion_length,
         temperature=train.temperature,
         learning_rate=train.learning_rate,
         adam_beta2=train.adam_beta2,
-        lr_scheduler_type="constant",
+        weight_decay=train.weight_decay,
+        max_grad_norm=train.max_grad_norm,
+        # transformers' `constant` has no warm-up.
+        lr_scheduler_type="constant_with_warmup" if train.warmup and train.schedule == "constant" else train.schedule,
+        warmup_steps=train.warmup,
         epsilon=train.clip_low,
         epsilon_high=train.clip_high,
         loss_type=train.loss_type,
+        scale_rewards=train.scale_rewards,
+        mask_truncated_completions=train.mask_truncated,
         beta=train.beta,
         max_steps=job.steps,
         seed=seed,
         # The order is ours: the same prefix whatever the number of steps, and one epoch, so that a resume finds it.
         shuffle_dataset=False,
         save_strategy="steps",
-        save_steps=whole_batches(train.save_every, train.minibatches),
+        save_steps=whole_batches(train.save_every, train.updates),
         save_total_limit=2,
         logging_steps=1,
         report_to="none",
         disable_tqdm=True,
         use_cpu=not _has_gpu(),
-        bf16=_has_gpu(),
-        gradient_checkpointing=False,
+        bf16=_has_gpu() if train.precision == "auto" else train.precision == "bf16",
+        gradient_checkpointing=train.gradient_checkpointing,
+        use_vllm=bool(train.vllm),
+        vllm_mode=train.vllm or "colocate",
+        vllm_gpu_memory_utilization=train.vllm_memory,
+        vllm_server_base_url=train.vllm_server or None,
     )
 
     def reward(completions: list[str], problem: list[int], **_: Any) -> list[float]:
@@ -173,7 +186,7 @@ def problem_order(problems: int, job: Job, seed: int) -> list[int]:
         >>> short == problem_order(5, Job(steps=4), seed=0)[: len(short)]
         True
     """
-    rollouts = -(-job.steps // job.train.minibatches)
+    rollouts = -(-job.steps // job.train.updates)
     needed = rollouts * job.train.prompts
     rng = random.Random(seed)
     order: list[int] = []
@@ -182,14 +195,14 @@ def problem_order(problems: int, job: Job, seed: int) -> list[int]:
     return order[:needed]
 
 
-def whole_batches(steps: int, minibatches: int) -> int:
+def whole_batches(steps: int, updates: int) -> int:
     """Return the next number of optimizer steps that ends a rollout batch.
 
     Example:
         >>> whole_batches(5, 2)
         6
     """
-    return -(-steps // minibatches) * minibatches
+    return -(-steps // updates) * updates
 
 
 def _has_gpu() -> bool:

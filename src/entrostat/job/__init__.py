@@ -1,0 +1,33 @@
+"""A job: everything `entrostat run` needs to know, as frozen values. `Job()` is the embedded default job.
+
+A TOML file overrides any of it, under the same names:
+
+    steps = 180
+    seeds = [0, 1, 2]
+
+    [train]
+    learning_rate = 3e-4
+
+    [data]
+    source = "questions.jsonl"
+    reward = "math"
+
+    [[recipes]]
+    label = "aent-tight"
+    name = "aent"
+    parameters = { keep = 31, low = 0.25, high = 0.35 }
+
+Whoever names recipes in a file gets those and no others.
+"""
+
+from entrostat.job._data import DataJob as DataJob
+from entrostat.job._evaluation import EvaluationJob as EvaluationJob
+from entrostat.job._job import Job as Job
+from entrostat.job._job import needs as needs
+from entrostat.job._recipe import RecipeJob as RecipeJob
+from entrostat.job._table import from_table as from_table
+from entrostat.job._table import load as load
+from entrostat.job._table import to_table as to_table
+from entrostat.job._train import TrainJob as TrainJob
+
+__all__ = ["DataJob", "EvaluationJob", "Job", "RecipeJob", "TrainJob", "from_table", "load", "needs", "to_table"]
