@@ -114,7 +114,7 @@ def test_any_number_of_rows_at_a_time(chunk_rows: int, keep: dict[str, float]) -
 
 
 def test_products_too_large_to_keep_are_formed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("entrostat.ops._linear_token_stats._KEPT_BYTES", 0)
+    monkeypatch.setattr("entrostat.ops._linear_token_stats.KEPT_BYTES", 0)
     for chunk_rows in (None, 4):
         agree(17, 41, {"clamp": 0.3}, chunk_rows=chunk_rows)
 

@@ -27,7 +27,7 @@ from entrostat.ops._rows import RowGrads, RowStats, compute_dtype
 from entrostat.ops._support import Support, check_targets, check_temperature, support_of
 from entrostat.ops._token_stats import TokenStats, rows_per_chunk
 
-_KEPT_BYTES = 64 << 20
+KEPT_BYTES = 64 << 20
 """Up to this size in all, the products are kept from the forward to the backward pass, which saves one in four."""
 
 
@@ -180,7 +180,7 @@ class _LinearTokenStats(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         dtype = _product_dtype(hidden)
         weight_, bias_ = weight.to(dtype), None if bias is None else bias.to(dtype)
-        keep = any(ctx.needs_input_grad) and len(hidden) * len(weight) * dtype.itemsize <= _KEPT_BYTES
+        keep = any(ctx.needs_input_grad) and len(hidden) * len(weight) * dtype.itemsize <= KEPT_BYTES
         parts: list[RowStats] = []
         ctx.products = []
         for rows in row_slices(len(hidden), head.chunk_rows):

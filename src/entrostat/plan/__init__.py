@@ -1,0 +1,11 @@
+"""What a training would take, before there is a GPU: memory of one GPU, work and traffic of one step."""
+
+from entrostat.plan._plan import Plan as Plan
+from entrostat.plan._plan import plan_memory as plan_memory
+from entrostat.plan._setup import Setup as Setup
+from entrostat.plan._shape import Lora as Lora
+from entrostat.plan._shape import ModelShape as ModelShape
+from entrostat.plan._shape import read_shape as read_shape
+from entrostat.plan._shape import shape_of as shape_of
+
+__all__ = ["Lora", "ModelShape", "Plan", "Setup", "plan_memory", "read_shape", "shape_of"]
