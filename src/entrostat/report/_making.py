@@ -109,8 +109,8 @@ def _notes(runs: list[Run]) -> str:
         f"A finding must last {WINDOW} steps. Collapsed: entropy under {COLLAPSED:.0%} of its start until the "
         f"end. Exploded: entropy over {EXPLODED:g} times its start. Leaked: over {LEAKED:.0%} of the probability "
         f"on useless tokens. Pinned: the coefficient at its ceiling in at least {PINNED:.0%} of the steps. "
-        f"Oscillated: at least {SWINGS} swings by a factor of {SWING:g} or more, up and down in turn; collapsed or exploded "
-        "is then judged by the mean over the last third. Inert: a clamp "
+        f"Oscillated: at least {SWINGS} swings by a factor of {SWING:g} or more, up and down in turn; collapsed or "
+        "exploded is then judged by the mean over the last third. Inert: a clamp "
         f"that removes under {INERT_MASS:.0%} of the probability and under {INERT_SHARE:.0%} of the entropy. Held "
         f"in band: inside it for at least {HELD:.0%} of the steps after warm-up.",
         "Drag across a plot to zoom all of them; double-click to see the whole run again.",
