@@ -72,14 +72,15 @@ trl-releases: $(TRL_RELEASES:%=.venv/trl-%.done)
 	OMP_NUM_THREADS=1 .venv/trl-$*/bin/python -m pytest tests/integrations/trl
 	.venv/trl-$*/bin/python docs/make_compatibility.py
 
-# The verl plug-in against verl itself, in an environment of its own: verl's pins and TRL's exclude each other.
+# The verl plug-in against verl itself, in an environment of its own (not in `test`; docs/verl.md says why and how long).
 verl-test: .venv/verl.done
 	OMP_NUM_THREADS=1 .venv/verl/bin/python -m pytest tests/integrations/verl -p no:cacheprovider
 
-.venv/verl.done: pyproject.toml
+.venv/verl.done: pyproject.toml constraints-verl.txt
 	$(PYTHON) -m venv .venv/verl
-	.venv/verl/bin/python -m pip --quiet install --constraint constraints.txt torch
-	.venv/verl/bin/python -m pip --quiet install --editable '.[verl]' pytest hypothesis
+	.venv/verl/bin/python -m pip --disable-pip-version-check --quiet install --constraint constraints-verl.txt torch
+	.venv/verl/bin/python -m pip --disable-pip-version-check --quiet install --constraint constraints-verl.txt \
+		--editable '.[verl]' pytest hypothesis
 	@touch $@
 
 clean:

@@ -68,11 +68,13 @@ def _verl() -> Finding:
 def _verl_silence() -> str:
     """Return why verl knows nothing of us, or nothing."""
     importlib.import_module("verl")
-    if "entrostat.integrations.verl.plugin" not in sys.modules:
+    plugin = "entrostat.integrations.verl.plugin"
+    if plugin not in sys.modules:
+        importlib.import_module(plugin)  # if it fails, this says why; verl did not
         return "verl did not load it; install entrostat anew, and do not exclude it by VERL_USE_EXTERNAL_PLUGINS"
     for module in ("verl.workers.engine", "verl.trainer.ppo.v1"):
         importlib.import_module(module)
-    failures = importlib.import_module("entrostat.integrations.verl.plugin").FAILURES
+    failures = importlib.import_module(plugin).FAILURES
     if failures:
         return "; ".join(f"{module}: {reason}" for module, reason in failures.items())
     if os.environ.get("VERL_ENGINE_VENDOR") != "entrostat":

@@ -1,7 +1,7 @@
 # ruff: noqa: E402, B905, C408
 """Run by test_engine.py in 1 or 2 gloo processes: verl's FSDP2 engine on the CPU against the objective written out.
 
-engine_script.py RANK RANKS PORT RECIPE OUT
+engine_script.py RANK RANKS PORT RECIPE ROWS OUT     ROWS: padded, or packed (use_remove_padding)
 """
 
 from __future__ import annotations
@@ -11,34 +11,13 @@ import os
 import sys
 from pathlib import Path
 
-rank, ranks, port, recipe_name, out = sys.argv[1:]
-rank, ranks = int(rank), int(ranks)
+rank, ranks, port, recipe_name, layout, out = sys.argv[1:]
+rank, ranks, packed = int(rank), int(ranks), layout == "packed"
 os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1"}
 os.environ |= {"MASTER_PORT": port, "VERL_PLATFORM": "cpu", "VERL_ENGINE_VENDOR": "entrostat"}
 
+import cpu_platform  # noqa: F401
 import torch
-from verl.plugin.platform.platform_cuda import PlatformCUDA
-from verl.plugin.platform.platform_manager import PlatformRegistry
-
-
-@PlatformRegistry.register(platform="cpu")
-class PlatformCPU(PlatformCUDA):
-    """verl ships no CPU platform; its registry takes one."""
-
-    device_name = "cpu"
-    device_module = torch.cpu
-    vendor_name = "none"
-
-    def is_available(self):
-        return True
-
-    def current_device(self):
-        return torch.device("cpu")
-
-    def communication_backend_name(self):
-        return "gloo"
-
-
 from tensordict import TensorDict
 from transformers import AutoModelForCausalLM, Qwen2Config
 from verl.trainer.config import CheckpointConfig
@@ -84,13 +63,13 @@ def share(values):
 
 
 model_config = HFModelConfig(
-    path=str(folder), load_tokenizer=False, use_remove_padding=False, enable_gradient_checkpointing=False,
+    path=str(folder), load_tokenizer=False, use_remove_padding=packed, enable_gradient_checkpointing=False,
     override_config={"attn_implementation": "eager"},
 )  # fmt: skip
 engine = EngineRegistry.new(
     model_type="language_model", backend="fsdp2", model_config=model_config,
     engine_config=FSDPEngineConfig(
-        strategy="fsdp2", use_torch_compile=False, use_remove_padding=False, use_dynamic_bsz=False,
+        strategy="fsdp2", use_torch_compile=False, use_remove_padding=packed, use_dynamic_bsz=False,
         micro_batch_size_per_gpu=1 if ranks > 1 else 2, use_orig_params=True,
         mixed_precision={"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"},
     ),
@@ -109,7 +88,7 @@ data = tu.get_tensordict(
         "old_log_probs": nested(share(old)), "advantages": nested(share(advantages)),
     },
     non_tensor_dict={
-        "temperature": TEMPERATURE, "global_batch_size": 4, "use_remove_padding": False, "use_dynamic_bsz": False,
+        "temperature": TEMPERATURE, "global_batch_size": 4, "use_remove_padding": packed, "use_dynamic_bsz": False,
         "micro_batch_size_per_gpu": 1 if ranks > 1 else 2, "use_fused_kernels": False, "entrostat_coef": COEF,
     },
 )  # fmt: skip

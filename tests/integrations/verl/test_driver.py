@@ -78,24 +78,66 @@ def test_workers_without_our_loss_are_named() -> None:
         Driver(aent(), total_steps=5).close({"actor/pg_loss": 0.5})
 
 
-def test_the_hydra_group_gives_typed_settings() -> None:
+def composed(*overrides: str) -> Any:
     from hydra import compose, initialize_config_module
+
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        path = "hydra.searchpath=[pkg://entrostat.integrations.verl.config]"
+        return compose("ppo_trainer", overrides=[path, "+entrostat=control", *overrides])
+
+
+AENT = ["entrostat.recipe=aent", "+entrostat.parameters.low=0.15", "+entrostat.parameters.high=0.24"]
+
+
+def test_the_hydra_group_gives_typed_settings_and_chooses_the_trainer() -> None:
     from hydra.utils import instantiate
 
     from entrostat.integrations.verl._trainer import recipe_of
 
-    overrides = ["+entrostat=control", "entrostat.recipe=aent", "entrostat.window=rollout"]
-    overrides += ["+entrostat.parameters.low=0.15", "+entrostat.parameters.high=0.24"]
-    with initialize_config_module("entrostat.integrations.verl.config", version_base=None):
-        config = compose(overrides=overrides)
+    config = composed(*AENT, "entrostat.window=rollout")
     settings = instantiate(config.entrostat)
     assert isinstance(settings, EntropyConfig)
     assert settings.build().window == "rollout"
     assert recipe_of(config).parameters["low"] == 0.15
+    assert config.trainer.v1.trainer_mode == "entrostat_sync"
 
 
-def test_settings_that_no_recipe_has_are_refused() -> None:
-    with pytest.raises(ValueError, match="Did you mean 'aent'"):
-        EntropyConfig(recipe="aemt")
-    with pytest.raises(ValueError, match="window"):
-        EntropyConfig(window="fresh")
+REFUSED = [
+    (["+entrostat.recpie=aent"], ValueError, "unknown field of the group entrostat 'recpie'. Did you mean 'recipe'?"),
+    (["entrostat.recipe=aemt"], ValueError, "unknown recipe 'aemt'. Did you mean 'aent'?"),
+    (["entrostat.recipe=3"], TypeError, "`entrostat.recipe` must be the name of a recipe, got entrostat.recipe=3."),
+    (["entrostat.recipe=null"], TypeError, "`entrostat.recipe` must be the name of a recipe"),
+    (["entrostat.parameters=5"], TypeError, "`entrostat.parameters` must hold the recipe's settings by name"),
+    (["entrostat.window=2"], TypeError, "`entrostat.window` must be step, rollout or null, got entrostat.window=2."),
+    (["entrostat.window=fresh"], ValueError, "unknown window 'fresh'"),
+    ([*AENT, "+entrostat.parameters.lwo=1"], ValueError, "unknown parameter of recipe 'aent' 'lwo'. Did you mean 'low'?"),
+    ([*AENT, "+entrostat.parameters.rate=fast"], TypeError, "`rate` must be a number, got rate='fast'."),
+    (["entrostat.recipe=aent"], ValueError, "recipe 'aent' needs `low`, `high`"),
+    (["~entrostat"], ValueError, "trainer_mode=entrostat_sync needs a recipe"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "kind", "says"), REFUSED, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_a_wrong_key_type_or_value_is_refused_in_a_sentence(overrides: list[str], kind: type[Exception], says: str) -> None:
+    from entrostat.integrations.verl._trainer import recipe_of
+
+    with pytest.raises(kind) as caught:
+        recipe_of(composed(*overrides))
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("override", ["entrostat.recpie=aent", "entrostat=aent"])
+def test_what_hydra_knows_nothing_of_it_refuses_itself(override: str) -> None:
+    from hydra.errors import HydraException
+
+    with pytest.raises(HydraException, match="recpie|'entrostat/aent'"):
+        composed(override)
+
+
+def test_a_bare_value_in_place_of_the_group_is_refused() -> None:
+    from omegaconf import OmegaConf
+
+    from entrostat.integrations.verl._trainer import recipe_of
+
+    with pytest.raises(TypeError, match=r"`entrostat` must be a group of settings, got entrostat='aent'\."):
+        recipe_of(OmegaConf.create({"entrostat": "aent"}))

@@ -12,17 +12,18 @@ import pytest
 SCRIPT = Path(__file__).with_name("engine_script.py")
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
-@pytest.mark.parametrize("recipe", ["aent", "clip_higher"])
+@pytest.mark.parametrize(
+    ("ranks", "recipe", "layout"), [(1, "aent", "packed"), (2, "aent", "padded"), (2, "clip_higher", "packed")]
+)
 def test_gradients_are_those_of_the_objective(
-    ranks: int, recipe: str, tmp_path: Path, environment: dict[str, str], python: str
+    ranks: int, recipe: str, layout: str, tmp_path: Path, environment: dict[str, str], python: str
 ) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     command = [python, "-W", "ignore", str(SCRIPT)]
     processes = [
-        subprocess.Popen([*command, str(rank), str(ranks), port, recipe, str(tmp_path)], env=environment)
+        subprocess.Popen([*command, str(rank), str(ranks), port, recipe, layout, str(tmp_path)], env=environment)
         for rank in range(ranks)
     ]
     assert [process.wait(timeout=300) for process in processes] == [0] * ranks

@@ -15,6 +15,16 @@ DOCTOR = """
 from entrostat.doctor import examine
 print([finding.state for finding in examine() if finding.part == "verl plug-in"][0])
 """
+BROKEN = """
+import sys
+
+class Broken:
+    def find_spec(self, name, path=None, target=None):
+        if name == "entrostat.integrations.verl.plugin":
+            raise ImportError("half an installation")
+
+sys.meta_path.insert(0, Broken())
+"""
 RAY = """
 import ray
 
@@ -55,3 +65,7 @@ def test_a_ray_worker_knows_the_engine(python: str, environment: dict[str, str])
 )
 def test_the_doctor_tells(python: str, environment: dict[str, str], setting: dict[str, str], state: str) -> None:
     assert told(python, environment | setting, DOCTOR).startswith(state)
+
+
+def test_the_doctor_tells_what_verl_hides(python: str, environment: dict[str, str]) -> None:
+    assert told(python, environment, BROKEN + DOCTOR) == "not live: ImportError: half an installation"

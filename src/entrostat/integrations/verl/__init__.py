@@ -2,8 +2,7 @@
 
     VERL_ENGINE_VENDOR=entrostat python -m verl.trainer.main_ppo \\
         'hydra.searchpath=[pkg://entrostat.integrations.verl.config]' +entrostat=control \\
-        entrostat.recipe=aent +entrostat.parameters.low=0.15 +entrostat.parameters.high=0.24 \\
-        trainer.v1.trainer_mode=entrostat_sync ...
+        entrostat.recipe=aent +entrostat.parameters.low=0.15 +entrostat.parameters.high=0.24 ...
 
 Importing this package does not import verl. What it adds: an engine (`_engine`), a loss around verl's own (`_loss`), a
 controller on the driver (`_driver`) and a trainer that joins them (`_trainer`).

@@ -21,7 +21,7 @@ NAME = "entrostat_sync"
 
 
 class EntropyPPOTrainerSync(PPOTrainerSync):
-    """verl's `sync` trainer, chosen with `trainer.v1.trainer_mode=entrostat_sync`.
+    """verl's `sync` trainer, chosen by `trainer.v1.trainer_mode=entrostat_sync`, which the Hydra group sets.
 
     Once per step: the coefficient goes to the workers with the data, their sums come back with the metrics, and the
     controller moves. Its state is a file in every checkpoint folder.
@@ -84,6 +84,7 @@ def recipe_of(config: Any) -> Recipe:
     """Return the recipe that verl's configuration names.
 
     Raises:
+        TypeError: a setting of another type.
         ValueError: it names none, or one that cannot be built.
     """
     node = config.get("entrostat")
@@ -92,9 +93,8 @@ def recipe_of(config: Any) -> Recipe:
             f"trainer_mode={NAME} needs a recipe: add `hydra.searchpath=[pkg://entrostat.integrations.verl.config] "
             "+entrostat=control entrostat.recipe=NAME` to the command."
         )
-    settings: Any = OmegaConf.to_container(node, resolve=True)
-    settings.pop("_target_", None)
-    return EntropyConfig(**settings).build()
+    plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    return EntropyConfig.read(plain).build()
 
 
 def updates_of(config: Any) -> int:
