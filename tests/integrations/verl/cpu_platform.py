@@ -1,4 +1,4 @@
-"""verl ships no CPU platform; its registry takes one. VERL_USE_EXTERNAL_MODULES names this in every process of a run."""
+"""verl ships no CPU platform; its registry takes one. VERL_USE_EXTERNAL_MODULES brings this into every process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole verl job of a few seconds: tiny Qwen2, hand-made tokenizer, eight prompts, a rule reward, and its overrides."""
+"""A whole verl job of a few seconds: tiny Qwen2, hand-made tokenizer, eight prompts, a rule reward, its overrides."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ HERE = Path(__file__).parent
 # Qwen2's tokenizer in byte-level letters: space and newline are the first two.
 SPECIALS = ["<pad>", "<|im_start|>", "<|im_end|>"]
 LETTERS = [*"\u0120\u010a", *string.ascii_lowercase, *string.digits]
-PARAMETERS = {"low": 2.4, "high": 2.6, "keep": 20, "initial": 0.2, "rate": 0.1, "floor": 0.0, "ceiling": 1.0, "warmup": 0}
+PARAMETERS = {
+    "low": 2.4,
+    "high": 2.6,
+    "keep": 20,
+    "initial": 0.2,
+    "rate": 0.1,
+    "floor": 0.0,
+    "ceiling": 1.0,
+    "warmup": 0,
+}
 
 
 def compute_score(data_source: str, solution_str: str, ground_truth: str, extra_info: object = None) -> float:
@@ -26,7 +35,9 @@ def write(folder: Path) -> None:
     torch.manual_seed(0)
     shape = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
     ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
-    config = Qwen2Config(vocab_size=len(SPECIALS + LETTERS), num_key_value_heads=1, tie_word_embeddings=False, **shape, **ids)
+    config = Qwen2Config(
+        vocab_size=len(SPECIALS + LETTERS), num_key_value_heads=1, tie_word_embeddings=False, **shape, **ids
+    )
     AutoModelForCausalLM.from_config(config).save_pretrained(folder / "model")
     vocab = {word: index for index, word in enumerate(SPECIALS + LETTERS)}
     names = dict(zip(("pad_token", "bos_token", "eos_token"), SPECIALS, strict=True))

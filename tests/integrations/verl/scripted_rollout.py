@@ -1,7 +1,7 @@
 """Rollouts on a CPU, through verl's own registries: `actor_rollout_ref.rollout.name=scripted`.
 
 One Ray actor holds a copy of the model, gets verl's weights after every step, and samples token by token. What it
-answers depends on the weights, the step and the prompt alone, so that a resumed run can be held against one that went on.
+answers depends on the weights, the step and the prompt alone, so a resumed run can be held against one that went on.
 """
 
 from __future__ import annotations

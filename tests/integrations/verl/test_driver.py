@@ -110,15 +110,23 @@ REFUSED = [
     (["entrostat.parameters=5"], TypeError, "`entrostat.parameters` must hold the recipe's settings by name"),
     (["entrostat.window=2"], TypeError, "`entrostat.window` must be step, rollout or null, got entrostat.window=2."),
     (["entrostat.window=fresh"], ValueError, "unknown window 'fresh'"),
-    ([*AENT, "+entrostat.parameters.lwo=1"], ValueError, "unknown parameter of recipe 'aent' 'lwo'. Did you mean 'low'?"),
+    (
+        [*AENT, "+entrostat.parameters.lwo=1"],
+        ValueError,
+        "unknown parameter of recipe 'aent' 'lwo'. Did you mean 'low'?",
+    ),
     ([*AENT, "+entrostat.parameters.rate=fast"], TypeError, "`rate` must be a number, got rate='fast'."),
     (["entrostat.recipe=aent"], ValueError, "recipe 'aent' needs `low`, `high`"),
     (["~entrostat"], ValueError, "trainer_mode=entrostat_sync needs a recipe"),
 ]
 
 
-@pytest.mark.parametrize(("overrides", "kind", "says"), REFUSED, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
-def test_a_wrong_key_type_or_value_is_refused_in_a_sentence(overrides: list[str], kind: type[Exception], says: str) -> None:
+@pytest.mark.parametrize(
+    ("overrides", "kind", "says"), REFUSED, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_a_wrong_key_type_or_value_is_refused_in_a_sentence(
+    overrides: list[str], kind: type[Exception], says: str
+) -> None:
     from entrostat.integrations.verl._trainer import recipe_of
 
     with pytest.raises(kind) as caught:
@@ -130,7 +138,7 @@ def test_a_wrong_key_type_or_value_is_refused_in_a_sentence(overrides: list[str]
 def test_what_hydra_knows_nothing_of_it_refuses_itself(override: str) -> None:
     from hydra.errors import HydraException
 
-    with pytest.raises(HydraException, match="recpie|'entrostat/aent'"):
+    with pytest.raises(HydraException, match=r"recpie|'entrostat/aent'"):
         composed(override)
 
 

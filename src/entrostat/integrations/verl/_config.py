@@ -58,7 +58,9 @@ class EntropyConfig:
             raise TypeError(sentence("entrostat.recipe", "be the name of a recipe", self.recipe))
         if not isinstance(self.parameters, Mapping):
             remedy = "Write `+entrostat.parameters.NAME=VALUE`."
-            raise TypeError(sentence("entrostat.parameters", "hold the recipe's settings by name", self.parameters, remedy))
+            raise TypeError(
+                sentence("entrostat.parameters", "hold the recipe's settings by name", self.parameters, remedy)
+            )
         if self.window is not None and not isinstance(self.window, str):
             raise TypeError(sentence("entrostat.window", "be step, rollout or null", self.window))
         if self.window is not None and self.window not in _WINDOWS:
