@@ -4,13 +4,13 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: run test lint types contract unit job triton clean verl-test
+.PHONY: run test lint types contract docs unit job triton clean verl-test
 
 run: .venv/run.done
 	$(BIN)/entrostat run $(ARGS)
 
 test: .venv/test.done
-	@$(MAKE) --no-print-directory lint types contract unit job
+	@$(MAKE) --no-print-directory lint types contract docs unit job
 
 # torch goes first and alone: every later package finds it installed and leaves it as it is.
 .venv/run.done: pyproject.toml constraints.txt
@@ -23,7 +23,7 @@ test: .venv/test.done
 
 # reasoning-gym needs a C compiler; without one its two tests skip and say so.
 .venv/test.done: .venv/run.done
-	$(PIP) install --constraint constraints.txt --editable '.[run,dev]'
+	$(PIP) install --constraint constraints.txt --editable '.[run,dev,docs]'
 	@$(PIP) install --constraint constraints.txt reasoning-gym || echo "reasoning-gym could not be built: its tests will skip"
 	@touch $@
 
@@ -36,6 +36,10 @@ types:
 
 contract:
 	$(BIN)/lint-imports
+
+# The site, in site/: a dead link, an unlisted page or anything loaded from a network fails. `mkdocs serve` shows it.
+docs:
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 unit:
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile $(PYTEST)
@@ -84,4 +88,4 @@ verl-test: .venv/verl.done
 	@touch $@
 
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv build dist site
