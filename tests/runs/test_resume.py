@@ -60,8 +60,8 @@ def records(out: Path) -> list[dict[str, Any]]:
     return parsed
 
 
-def samples(out: Path) -> str:
-    return (out / "runs" / "aent-seed0" / "samples.jsonl").read_text()
+def answers(out: Path) -> list[str]:
+    return [(out / "runs" / "aent-seed0" / name).read_text() for name in ("samples.jsonl", "tokens.jsonl")]
 
 
 def wait_for_step(out: Path, step: int, process: subprocess.Popen[bytes]) -> None:
@@ -120,7 +120,7 @@ def test_an_ended_run_continues_with_the_same_numbers(job: Path, straight: Path,
     assert reached < 10, "the interruption came too late to test anything"
     resume(out)
     assert records(out) == records(straight)
-    assert samples(out) == samples(straight)
+    assert answers(out) == answers(straight)
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ class EvaluationJob:
         test: test problems used, before the first step and after the last; 0 for none.
         samples: responses per problem; the largest k of pass@k.
         batch: responses drawn at a time; a large model has memory for few.
+        tokens: problems per split of which one more response is kept token by token, for the report; 0 for none.
     """
 
     every: int = 90
@@ -24,9 +25,10 @@ class EvaluationJob:
     test: int = 192
     samples: int = 16
     batch: int = 1024
+    tokens: int = 6
 
     def __post_init__(self) -> None:
-        for name in ("every", "validation", "test"):
+        for name in ("every", "validation", "test", "tokens"):
             require_count(name, getattr(self, name))
         for name in ("samples", "batch"):
             require_count(name, getattr(self, name), least=1)

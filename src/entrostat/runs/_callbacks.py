@@ -15,6 +15,7 @@ from entrostat.job import Job
 from entrostat.records import EvaluationRecord, RecordWriter, StepRecord
 from entrostat.runs import _samples
 from entrostat.runs._directory import RunDirectory
+from entrostat.runs._tokens import TokenWriter
 from entrostat.tasks import countdown, pass_at_k, sample
 
 # Our field <- TRL's metric. Those TRL reports once per rollout batch hold for all optimizer steps of that batch.
@@ -68,9 +69,17 @@ class RecordCallback(TrainerCallback):
 class EvaluationCallback(TrainerCallback):
     """Samples answers to held-out problems before training, every so often, and at the end."""
 
-    def __init__(self, job: Job, run: RunDirectory, writer: RecordWriter, watch: Stopwatch, tokenizer: Any) -> None:
+    def __init__(
+        self,
+        job: Job,
+        run: RunDirectory,
+        writer: RecordWriter,
+        watch: Stopwatch,
+        tokenizer: Any,
+        tokens: TokenWriter,
+    ) -> None:
         self._job, self._run, self._writer, self._watch = job, run, writer, watch
-        self._tokenizer = tokenizer
+        self._tokenizer, self._tokens = tokenizer, tokens
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Judge the start model, unless this is a resume."""
@@ -108,6 +117,10 @@ class EvaluationCallback(TrainerCallback):
             samples=samples,
             temperature=1.0,
             greedy=sum(hits) / len(hits),
+        )
+        prompts = [countdown.prompt(problem) for problem in problems]
+        self._tokens.write(
+            model, step=step, split=split, prompts=prompts, score=lambda n, text: countdown.score(problems[n], text)
         )
         _samples.append(
             self._run.samples, step=step, split=split, problems=problems, completions=drawn, rewards=rewards

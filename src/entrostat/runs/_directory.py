@@ -5,6 +5,7 @@ OUT/report.html                     made when the job ends or is stopped
 OUT/runs/LABEL-seedK/run.json       what this run is and how it stands
                      records.jsonl  one line per optimizer step and evaluation
                      samples.jsonl  every response drawn in an evaluation
+                     tokens.jsonl   a few more responses, token by token
                      checkpoints/   what a resume continues from
                      log.txt        what the process printed
 """
@@ -51,6 +52,11 @@ class RunDirectory:
     def samples(self) -> Path:
         """Responses drawn in evaluations."""
         return self.path / "samples.jsonl"
+
+    @property
+    def tokens(self) -> Path:
+        """A few responses of each evaluation, token by token."""
+        return self.path / "tokens.jsonl"
 
     @property
     def checkpoints(self) -> Path:

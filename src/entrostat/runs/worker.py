@@ -57,18 +57,28 @@ def _run(job: Job, recipe: RecipeJob, seed: int, run: RunDirectory) -> None:
     from entrostat.runs import _samples
     from entrostat.runs._callbacks import EvaluationCallback, RecordCallback, StopCallback, Stopwatch
     from entrostat.runs._checkpoints import whole_checkpoint
+    from entrostat.runs._tokens import TokenWriter
 
     torch.set_num_threads(1)
     checkpoint, step = whole_checkpoint(run.checkpoints)
     writer = RecordWriter(run.records)
     writer.rewind(step)
-    _samples.rewind(run.samples, step)
+    for log in (run.samples, run.tokens):
+        _samples.rewind(log, step)
     run.update(status="running", versions=_versions(), error=None)
     model, tokenizer = _load_model(job)
     watch = Stopwatch(before=_seconds_at(run, step))
     stop = StopCallback(job.train.updates)
+    tokens = TokenWriter(
+        run.tokens,
+        tokenizer=tokenizer,
+        measure=recipe.build().measure,
+        problems=job.evaluation.tokens,
+        max_new_tokens=job.train.max_completion_length,
+        temperature=job.train.temperature,
+    )
     callbacks = [
-        EvaluationCallback(job, run, writer, watch, tokenizer),
+        EvaluationCallback(job, run, writer, watch, tokenizer, tokens),
         RecordCallback(writer, watch),
         stop,
     ]
