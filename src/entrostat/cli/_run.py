@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from entrostat import job as jobs
-from entrostat.cli._screen import console
+from entrostat.cli._dry_run import show_dry_run
+from entrostat.cli._screen import Json, console
 from entrostat.errors import require_count
 from entrostat.job import Job
 
@@ -26,11 +27,20 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Directory to write; runs/DATE-TIME without it.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the job in --out.")] = False,
     print_config: Annotated[bool, typer.Option("--print-config", help="Print the job as TOML and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the job, print its plan of memory, and stop.")
+    ] = False,
+    gpus: Annotated[int, typer.Option(help="Of the plan: GPUs per run.")] = 1,
+    gpu_memory: Annotated[float, typer.Option(help="Of the plan: GiB of one GPU.")] = 80.0,
+    sharding: Annotated[str, typer.Option(help="Of the plan: ddp, fsdp2, zero1, zero2 or zero3.")] = "",
+    json: Json = False,
 ) -> None:
     """Train with several recipes side by side and write a report: the main job."""
     from entrostat.runs import JobDirectory
 
     overrides = {"recipe": recipe, "seeds": seeds, "steps": steps, "model": model, "JOB": job_file}
+    if dry_run and resume:
+        raise ValueError("--dry-run is for a job that has not started: leave out --resume.")
     if resume:
         given = [name for name, value in overrides.items() if value is not None]
         if out is None or given:
@@ -50,6 +60,12 @@ def run(
         return
     if not resume:
         _check_model(job.model)
+    if dry_run:
+        show_dry_run(job, directory.path, gpus=gpus, gpu_memory=gpu_memory, sharding=sharding, json=json)
+        return
+    if json:
+        raise ValueError("--json belongs to --dry-run: a run prints its progress, and its records are JSON.")
+    if not resume:
         directory.create(job)
     _run(job, directory)
 

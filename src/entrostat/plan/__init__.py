@@ -5,7 +5,23 @@ from entrostat.plan._plan import plan_memory as plan_memory
 from entrostat.plan._setup import Setup as Setup
 from entrostat.plan._shape import Lora as Lora
 from entrostat.plan._shape import ModelShape as ModelShape
+from entrostat.plan._shape import meta_model as meta_model
 from entrostat.plan._shape import read_shape as read_shape
 from entrostat.plan._shape import shape_of as shape_of
+from entrostat.plan._table import sentences as sentences
+from entrostat.plan._table import table as table
+from entrostat.plan._table import verdict as verdict
 
-__all__ = ["Lora", "ModelShape", "Plan", "Setup", "plan_memory", "read_shape", "shape_of"]
+__all__ = [
+    "Lora",
+    "ModelShape",
+    "Plan",
+    "Setup",
+    "meta_model",
+    "plan_memory",
+    "read_shape",
+    "sentences",
+    "shape_of",
+    "table",
+    "verdict",
+]

@@ -52,11 +52,13 @@ def head_bytes(shape: ModelShape, setup: Setup) -> HeadBytes:
     # Autocast's copies of the matrix and of a chunk's hidden states; then a chunk's product with the matrix.
     copy = (shape.head_parameters + at_once * shape.hidden) * size if setup.autocast else 0
     product = at_once * shape.hidden * size
+    # A CPU has no product of half-precision numbers with an fp32 sum: it works on fp32 copies of the chunk.
+    copied = at_once * (vocab + shape.hidden) * 4 if size < 4 and not setup.compact and shape.lora is None else 0
     bent = chunk // size * 4 * 2 if shape.softcap else 0
     return HeadBytes(
         kept=rows * shape.hidden * setup.stream_bytes + statistics + (logits if few else 0),
         forward=copy + bent + (0 if few else chunk),
-        backward=copy + bent + product + (0 if few else chunk) + _gradients(shape, setup),
+        backward=copy + bent + product + copied + (0 if few else chunk) + _gradients(shape, setup),
         waiting=shape.head_parameters * _gradient_size(setup) if shape.tied and not shape.lora else 0,
         statistics=statistics,
         chunk=logits if few else chunk,

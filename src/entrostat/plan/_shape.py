@@ -20,7 +20,7 @@ class Lora:
 
     Args:
         rank: rank of the adapters.
-        targets: names of the linear layers that get one; empty for PEFT's choice for this kind of model.
+        targets: names of the linear layers that get one, or `all-linear`; empty for PEFT's choice.
         dropout: share of an adapter's inputs dropped.
     """
 
@@ -112,13 +112,26 @@ def read_shape(model: str, *, lora: Lora | None = None, trust_remote_code: bool 
     Raises:
         ValueError: there is no such config, or it is not one of a causal language model.
     """
+    config = _config(model, trust_remote_code)
+    return shape_of(config, name=model, lora=lora, trust_remote_code=trust_remote_code)
+
+
+def meta_model(model: str, *, trust_remote_code: bool = False) -> Any:
+    """Return the model on torch's `meta` device: every module, no weights.
+
+    Raises:
+        ValueError: as `read_shape`.
+    """
+    return _on_meta(_config(model, trust_remote_code), model, trust_remote_code)
+
+
+def _config(model: str, trust_remote_code: bool) -> Any:
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)
+        return AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
         raise ValueError(_no_config(model, error)) from None
-    return shape_of(config, name=model, lora=lora, trust_remote_code=trust_remote_code)
 
 
 def _no_config(model: str, error: Exception) -> str:
@@ -212,7 +225,8 @@ def _adapted(model: Any, lora: Lora) -> Any:
         from peft import LoraConfig, get_peft_model
     except ImportError:
         raise ValueError("training with an adapter needs peft. Install it with: pip install peft.") from None
-    settings = LoraConfig(r=lora.rank, target_modules=list(lora.targets) or None, lora_dropout=lora.dropout)
+    targets = "all-linear" if lora.targets == ("all-linear",) else list(lora.targets) or None
+    settings = LoraConfig(r=lora.rank, target_modules=targets, lora_dropout=lora.dropout)
     try:
         return get_peft_model(model, settings)
     except ValueError as error:

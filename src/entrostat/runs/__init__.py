@@ -3,6 +3,7 @@
 from entrostat.runs._directory import JobDirectory as JobDirectory
 from entrostat.runs._directory import RunDirectory as RunDirectory
 from entrostat.runs._directory import run_directories as run_directories
+from entrostat.runs._dry_run import dry_run as dry_run
 from entrostat.runs._pool import run_job as run_job
 
-__all__ = ["JobDirectory", "RunDirectory", "run_directories", "run_job"]
+__all__ = ["JobDirectory", "RunDirectory", "dry_run", "run_directories", "run_job"]

@@ -122,7 +122,6 @@ def _trainer(
     job: Job, recipe: RecipeJob, seed: int, run: RunDirectory, model: Any, tokenizer: Any, callbacks: list[Any]
 ) -> Any:
     from datasets import Dataset
-    from trl.trainer.grpo_config import GRPOConfig
 
     from entrostat.integrations.trl import EntropyGRPOTrainer
     from entrostat.tasks import countdown, useless_token_ids
@@ -130,9 +129,31 @@ def _trainer(
     problems = countdown.load("train")
     order = problem_order(len(problems), job, seed)
     rows = [{"prompt": countdown.prompt(problems[index]), "problem": index} for index in order]
+    settings = trl_settings(job, seed, run.checkpoints)
+
+    def reward(completions: list[str], problem: list[int], **_: Any) -> list[float]:
+        return [countdown.score(problems[index], text) for index, text in zip(problem, completions, strict=True)]
+
+    return EntropyGRPOTrainer(
+        model,
+        reward,
+        args=settings,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        callbacks=callbacks,
+        recipe=recipe.build(),
+        # A vocabulary without such tokens has nothing to watch.
+        watched_token_ids=useless_token_ids(tokenizer) or None,
+    )
+
+
+def trl_settings(job: Job, seed: int, folder: Path) -> Any:
+    """Return TRL's settings of one run; raises what TRL refuses."""
+    from trl.trainer.grpo_config import GRPOConfig
+
     train = job.train
-    settings = GRPOConfig(
-        output_dir=str(run.checkpoints),
+    return GRPOConfig(
+        output_dir=str(folder),
         per_device_train_batch_size=train.minibatch // train.accumulation,
         gradient_accumulation_steps=train.accumulation,
         steps_per_generation=train.minibatches * train.accumulation,
@@ -170,21 +191,6 @@ def _trainer(
         vllm_mode=train.vllm or "colocate",
         vllm_gpu_memory_utilization=train.vllm_memory,
         vllm_server_base_url=train.vllm_server or None,
-    )
-
-    def reward(completions: list[str], problem: list[int], **_: Any) -> list[float]:
-        return [countdown.score(problems[index], text) for index, text in zip(problem, completions, strict=True)]
-
-    return EntropyGRPOTrainer(
-        model,
-        reward,
-        args=settings,
-        train_dataset=Dataset.from_list(rows),
-        processing_class=tokenizer,
-        callbacks=callbacks,
-        recipe=recipe.build(),
-        # A vocabulary without such tokens has nothing to watch.
-        watched_token_ids=useless_token_ids(tokenizer) or None,
     )
 
 

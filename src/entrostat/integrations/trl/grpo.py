@@ -14,7 +14,8 @@ where `job.yaml` holds the same names, parameters as a mapping:
     learning_rate: 1.0e-6
 
 A flag overrules the file. All of TRL's own settings are there (`--help`). Input that cannot work is refused in one
-sentence before anything is trained, with exit code 2.
+sentence before anything is trained, with exit code 2. `--dry_run --dry_run_gpus 8` checks all that needs no GPU, prints
+what one GPU would hold, and stops.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from typing import Any, cast
 
 from entrostat import recipes
 from entrostat.errors import sentence, unknown_name
+from entrostat.integrations._hosts import measure_scale
 from entrostat.integrations.trl import EntropyGRPOTrainer
+from entrostat.integrations.trl._refusals import refuse_conflicts, refuse_head
 
 REWARDS = (
     "accuracy_reward",
@@ -82,6 +85,25 @@ class RecipeArguments:
         if given is not None and not isinstance(given, dict):
             raise ValueError(sentence("recipe_parameters", "be a mapping of names to values", given))
         return cast("dict[str, Any]", given or {})
+
+
+@dataclass
+class DryRunArguments:
+    """Whether to check the settings and plan the memory instead of training.
+
+    Args:
+        dry_run: check and plan only.
+        dry_run_gpus: GPUs of the plan.
+        dry_run_gpu_memory: GiB of each.
+        dry_run_sharding: how they share the work.
+    """
+
+    dry_run: bool = field(default=False, metadata={"help": "Check everything, print the plan of memory, and stop."})
+    dry_run_gpus: int = field(default=1, metadata={"help": "GPUs of the plan."})
+    dry_run_gpu_memory: float = field(default=80.0, metadata={"help": "GiB of one GPU of the plan."})
+    dry_run_sharding: str = field(
+        default="", metadata={"help": "ddp, fsdp2, zero1, zero2 or zero3; empty for ddp, or for one GPU alone."}
+    )
 
 
 @dataclass
@@ -148,11 +170,11 @@ def reward_function(name: str) -> Callable[..., Any]:
 
 
 def parse(arguments: Sequence[str] | None = None) -> tuple[Any, ...]:
-    """Return the settings of a command line and the file it names, in the order `make_trainer` takes them."""
+    """Return the settings of a command line and the file it names: what `make_trainer` takes, then the dry run's."""
     trl = _trl()
     kinds: tuple[Any, ...] = (
         RecipeArguments, RewardArguments, trl.ScriptArguments, trl.GRPOConfig, trl.ModelConfig,
-        trl.DatasetMixtureConfig,
+        trl.DatasetMixtureConfig, DryRunArguments,
     )  # fmt: skip
     parser = trl.TrlParser(kinds, prog="python -m entrostat.integrations.trl.grpo", description=_DESCRIPTION)
     # `parse_args_and_config` takes --config away before argparse sees it; it is named here for --help.
@@ -203,6 +225,77 @@ def make_trainer(
     )
 
 
+def check(
+    dry: DryRunArguments,
+    recipe_args: RecipeArguments,
+    reward_args: RewardArguments,
+    script_args: Any,
+    training_args: Any,
+    model_args: Any,
+    dataset_args: Any,
+) -> list[str]:
+    """Return the plan of the training that the settings describe, line by line; nothing is loaded but the dataset.
+
+    Raises:
+        ValueError: as `make_trainer`; a model whose config cannot be had; a plan that does not fit.
+    """
+    from entrostat import plan as planning
+
+    recipe, rewards = recipe_args.build(), reward_args.resolve()
+    if model_args.model_name_or_path is None:
+        raise ValueError(sentence("model_name_or_path", "be given", None))
+    split = _split(_dataset(script_args, dataset_args), script_args.dataset_train_split)
+    if "prompt" not in (split.column_names or ["prompt"]):
+        raise unknown_name("column: TRL reads `prompt`, which is not among the", "prompt", split.column_names)
+    refuse_conflicts(training_args, recipe)
+    model = planning.meta_model(model_args.model_name_or_path, trust_remote_code=training_args.trust_remote_code)
+    shape = planning.read_shape(
+        model_args.model_name_or_path, lora=_lora(model_args), trust_remote_code=training_args.trust_remote_code
+    )
+    measure_scale(recipe, shape.vocab, "the fused head cannot compute")
+    refuse_head(recipe, model)
+    setup = _setup(dry, training_args, model_args)
+    plan = planning.plan_memory(shape, setup, gpu_memory=dry.dry_run_gpu_memory)
+    lines = [f"{line.part:24} {line.bytes / 2**30:9.3f} GiB  {line.how}" for line in plan.lines]
+    if not plan.fits:
+        raise ValueError(planning.verdict(plan))
+    return [f"recipe {recipe.name}, {len(rewards)} reward(s)", *lines, *planning.sentences(plan)]
+
+
+def _lora(model_args: Any) -> Any:
+    from entrostat.plan import Lora
+
+    if not model_args.use_peft:
+        return None
+    targets = model_args.lora_target_modules or []
+    targets = (targets,) if isinstance(targets, str) else tuple(targets)
+    return Lora(rank=model_args.lora_r, targets=targets, dropout=model_args.lora_dropout)
+
+
+def _setup(dry: DryRunArguments, args: Any, model_args: Any) -> Any:
+    from entrostat.plan import Setup
+
+    # TRL sets no bound on prompts; without a model length of its own the plan takes as much as the response.
+    longest = args.vllm_max_model_length or 2 * args.max_completion_length
+    return Setup(
+        sequences=args.per_device_train_batch_size,
+        prompt=max(1, longest - args.max_completion_length),
+        completion=args.max_completion_length,
+        rollouts=args.per_device_train_batch_size * args.steps_per_generation,
+        weights=model_args.dtype if model_args.dtype in ("bfloat16", "float16") else "float32",
+        compute="float16" if args.fp16 else "bfloat16" if args.bf16 else "float32",
+        optimizer=str(getattr(args.optim, "value", args.optim)),
+        checkpointing=args.gradient_checkpointing,
+        attention=model_args.attn_implementation or "sdpa",
+        sharding=dry.dry_run_sharding or ("ddp" if dry.dry_run_gpus > 1 else "none"),
+        gpus=dry.dry_run_gpus,
+        reference=args.beta > 0,
+        vllm=args.vllm_mode if args.use_vllm else "off",
+        vllm_share=args.vllm_gpu_memory_utilization,
+        vllm_sleeps=args.vllm_enable_sleep_mode,
+    )
+
+
 def _trl() -> Any:
     # TRL fills its namespace lazily, which type checkers cannot see.
     return importlib.import_module("trl")
@@ -229,7 +322,10 @@ def _split(dataset: Any, name: str) -> Any:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train as told; on input that cannot work, say so in one sentence and exit with 2."""
     try:
-        settings = parse(arguments)
+        *settings, dry = parse(arguments)
+        if dry.dry_run:
+            print("\n".join(check(dry, *settings)))
+            return
         trainer = make_trainer(*settings)
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
