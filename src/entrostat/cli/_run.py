@@ -66,6 +66,7 @@ def run(
     if json:
         raise ValueError("--json belongs to --dry-run: a run prints its progress, and its records are JSON.")
     if not resume:
+        job = _checked_data(job)
         directory.create(job)
     _run(job, directory)
 
@@ -96,6 +97,20 @@ def _check_model(model: str) -> None:
     looks_like_path = model.startswith((".", "/", "~")) or model.count("/") > 1
     if looks_like_path and not Path(model).expanduser().is_dir():
         raise ValueError(f"`model` must be a directory or a hub id, got model={model!r}, which is not there.")
+
+
+def _checked_data(job: Job) -> Job:
+    """Read `[data]` as the runs will, so that nothing is made of data they refuse; a resume finds it from anywhere."""
+    if not job.data.source:
+        return job
+    from entrostat.runs import worker
+    from entrostat.runs.task import build
+
+    path = Path(job.data.source).expanduser()
+    if path.exists():
+        job = dataclasses.replace(job, data=dataclasses.replace(job.data, source=str(path.absolute())))
+    build(job, worker.load_tokenizer(job))
+    return job
 
 
 def _run(job: Job, directory: Any) -> None:

@@ -16,7 +16,8 @@ from entrostat.records import EvaluationRecord, RecordWriter, StepRecord
 from entrostat.runs import _samples
 from entrostat.runs._directory import RunDirectory
 from entrostat.runs._tokens import TokenWriter
-from entrostat.tasks import countdown, pass_at_k, sample
+from entrostat.runs.task import Problem, Task
+from entrostat.tasks import pass_at_k, sample
 
 # Our field <- TRL's metric. Those TRL reports once per rollout batch hold for all optimizer steps of that batch.
 STEP_METRICS = {
@@ -72,6 +73,7 @@ class EvaluationCallback(TrainerCallback):
     def __init__(
         self,
         job: Job,
+        task: Task,
         run: RunDirectory,
         writer: RecordWriter,
         watch: Stopwatch,
@@ -79,7 +81,7 @@ class EvaluationCallback(TrainerCallback):
         tokens: TokenWriter,
     ) -> None:
         self._job, self._run, self._writer, self._watch = job, run, writer, watch
-        self._tokenizer, self._tokens = tokenizer, tokens
+        self._task, self._tokenizer, self._tokens = task, tokenizer, tokens
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Judge the start model, unless this is a resume."""
@@ -99,16 +101,16 @@ class EvaluationCallback(TrainerCallback):
         for split in splits:
             count = getattr(self._job.evaluation, split)
             if count:
-                self._evaluate_split(model, step, split, countdown.load(split)[:count])  # pyright: ignore[reportArgumentType]
+                self._evaluate_split(model, step, split, self._task.split(split, count))
         self._watch.skip(time.perf_counter() - started)
 
-    def _evaluate_split(self, model: Any, step: int, split: str, problems: Sequence[countdown.Problem]) -> None:
+    def _evaluate_split(self, model: Any, step: int, split: str, problems: Sequence[Problem]) -> None:
         samples = self._job.evaluation.samples
         drawn = self._draw(model, problems, samples, temperature=1.0)
-        rewards = [[countdown.score(p, text) for text in texts] for p, texts in zip(problems, drawn, strict=True)]
+        rewards = [self._task.score([p] * len(texts), texts) for p, texts in zip(problems, drawn, strict=True)]
         greedy = self._draw(model, problems, 1, temperature=0.0)
-        hits = [countdown.score(p, texts[0]) for p, texts in zip(problems, greedy, strict=True)]
-        correct = [int(sum(row)) for row in rewards]
+        hits = self._task.correct(self._task.score(problems, [texts[0] for texts in greedy]))
+        correct = [self._task.correct(row) for row in rewards]
         record = EvaluationRecord(
             step=step,
             split=split,
@@ -116,22 +118,25 @@ class EvaluationCallback(TrainerCallback):
             problems=len(problems),
             samples=samples,
             temperature=1.0,
-            greedy=sum(hits) / len(hits),
+            greedy=hits / len(problems),
         )
-        prompts = [countdown.prompt(problem) for problem in problems]
         self._tokens.write(
-            model, step=step, split=split, prompts=prompts, score=lambda n, text: countdown.score(problems[n], text)
+            model,
+            step=step,
+            split=split,
+            prompts=[problem.prompt for problem in problems],
+            score=lambda number, text: self._task.score([problems[number]], [text])[0],
         )
         _samples.append(
             self._run.samples, step=step, split=split, problems=problems, completions=drawn, rewards=rewards
         )
         self._writer.write(record)
 
-    def _draw(self, model: Any, problems: Sequence[countdown.Problem], samples: int, temperature: float) -> Any:
+    def _draw(self, model: Any, problems: Sequence[Problem], samples: int, temperature: float) -> Any:
         return sample(
             model,
             self._tokenizer,
-            [countdown.prompt(problem) for problem in problems],
+            [problem.prompt for problem in problems],
             samples=samples,
             max_new_tokens=self._job.train.max_completion_length,
             temperature=temperature,

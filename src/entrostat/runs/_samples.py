@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from entrostat.files import replace_text
-from entrostat.tasks import countdown
+from entrostat.runs.task import Problem
 
 SCHEMA = 1
 
@@ -17,7 +17,7 @@ def append(
     *,
     step: int,
     split: str,
-    problems: Sequence[countdown.Problem],
+    problems: Sequence[Problem],
     completions: Sequence[Sequence[str]],
     rewards: Sequence[Sequence[float]],
 ) -> None:
@@ -30,7 +30,7 @@ def append(
                 "step": step,
                 "split": split,
                 "problem": number,
-                "prompt": countdown.prompt(problem),
+                "prompt": problem.prompt,
                 "target": problem.target,
                 "completion": text,
                 "reward": score,

@@ -20,6 +20,7 @@ from typing import Any
 
 from entrostat.job import Job, RecipeJob
 from entrostat.runs._directory import JobDirectory, RunDirectory
+from entrostat.runs.task import Task, build
 
 PACKAGES = ("entrostat", "torch", "transformers", "trl", "accelerate", "datasets", "tokenizers")
 
@@ -67,6 +68,7 @@ def _run(job: Job, recipe: RecipeJob, seed: int, run: RunDirectory) -> None:
         _samples.rewind(log, step)
     run.update(status="running", versions=_versions(), error=None)
     model, tokenizer = _load_model(job)
+    task = build(job, tokenizer)
     watch = Stopwatch(before=_seconds_at(run, step))
     stop = StopCallback(job.train.updates)
     tokens = TokenWriter(
@@ -78,11 +80,11 @@ def _run(job: Job, recipe: RecipeJob, seed: int, run: RunDirectory) -> None:
         temperature=job.train.temperature,
     )
     callbacks = [
-        EvaluationCallback(job, run, writer, watch, tokenizer, tokens),
+        EvaluationCallback(job, task, run, writer, watch, tokenizer, tokens),
         RecordCallback(writer, watch),
         stop,
     ]
-    trainer = _trainer(job, recipe, seed, run, model, tokenizer, callbacks)
+    trainer = _trainer(job, task, recipe, seed, run, model, tokenizer, callbacks)
     started = time.perf_counter()
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     earlier = run.info().get("wall_seconds") or 0.0, run.info().get("process_seconds") or 0.0
@@ -96,21 +98,31 @@ def _run(job: Job, recipe: RecipeJob, seed: int, run: RunDirectory) -> None:
 def _quiet_environment(job: Job) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    if not job.model or Path(job.model).exists():
+    if all(not name or Path(name).expanduser().exists() for name in (job.model, job.data.source)):
         # Nothing has to be fetched: no run should wait for a hub, or tell one about itself.
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     warnings.filterwarnings("ignore", category=FutureWarning)
 
 
 def _load_model(job: Job) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
+    return _loaded(AutoModelForCausalLM, job, dtype=job.train.dtype), load_tokenizer(job)
+
+
+def load_tokenizer(job: Job) -> Any:
+    """Return the tokenizer of the job's model; raises `ValueError` if there is none."""
+    from transformers import AutoTokenizer
+
+    return _loaded(AutoTokenizer, job)
+
+
+def _loaded(kind: Any, job: Job, **settings: Any) -> Any:
     from entrostat.tasks import warm_start_path
 
     source = job.model or str(warm_start_path())
     try:
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=job.train.dtype)
-        return model, AutoTokenizer.from_pretrained(source)
+        return kind.from_pretrained(source, **settings)
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise ValueError(
@@ -119,25 +131,30 @@ def _load_model(job: Job) -> tuple[Any, Any]:
 
 
 def _trainer(
-    job: Job, recipe: RecipeJob, seed: int, run: RunDirectory, model: Any, tokenizer: Any, callbacks: list[Any]
+    job: Job,
+    task: Task,
+    recipe: RecipeJob,
+    seed: int,
+    run: RunDirectory,
+    model: Any,
+    tokenizer: Any,
+    callbacks: list[Any],
 ) -> Any:
     from datasets import Dataset
 
     from entrostat.integrations.trl import EntropyGRPOTrainer
-    from entrostat.tasks import countdown, useless_token_ids
+    from entrostat.tasks import useless_token_ids
 
-    problems = countdown.load("train")
-    order = problem_order(len(problems), job, seed)
-    rows = [{"prompt": countdown.prompt(problems[index]), "problem": index} for index in order]
-    settings = trl_settings(job, seed, run.checkpoints)
+    order = problem_order(len(task.train), job, seed)
+    rows = [{"prompt": task.train[index].prompt, "problem": index} for index in order]
 
     def reward(completions: list[str], problem: list[int], **_: Any) -> list[float]:
-        return [countdown.score(problems[index], text) for index, text in zip(problem, completions, strict=True)]
+        return task.score([task.train[index] for index in problem], completions)
 
     return EntropyGRPOTrainer(
         model,
         reward,
-        args=settings,
+        args=trl_settings(job, seed, run.checkpoints),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         callbacks=callbacks,
