@@ -30,11 +30,19 @@ FOOT = """
 ## Several processes
 
 `tests/integrations/trl/test_ranks.py` holds two gloo ranks against one process for every recipe (coefficients,
-statistics, gradients).
+statistics, gradients). `tests/integrations/trl/test_launch.py` trains under `accelerate launch`, with uneven token
+counts, a rank without a token, a tool mask and a short last accumulation window: two ranks equal one process to 1e-6 in
+every logged statistic, coefficient and weight (1e-5 of the gradient's norm), for `aent`, `high_entropy_tokens` and
+`entropic` under DDP, and for `aent` under FSDP2.
 
-FSDP2 is untested: accelerate 1.15 does not shard on a CPU. `accelerate launch` with an FSDP2 configuration and
-`use_cpu` starts a single process; under `torchrun` with FSDP2 asked for in the environment, `aent` trained on two ranks
-with equal coefficients on both, but no parameter was sharded: accelerate fell back to DDP without a word.
+On a CPU, accelerate 1.15 has to be asked in its own way:
+
+- `accelerate launch --cpu --num_processes 2` starts one process: `launch_command` has no branch but `simple_launcher`
+  for it, and only an MPI host file makes more. `--multi_gpu` with `use_cpu=True` in the settings starts two gloo ranks.
+- `accelerate launch --cpu --use_fsdp` is refused ("You can only use one of ..."). With `--use_fsdp` alone and
+  `use_cpu=True`, accelerate wraps in DDP without a word: `AcceleratorState.__init__` reads the FSDP plugin only if the
+  ranks are on its list of accelerators, and `MULTI_CPU` is not. The test puts it there; all that shards after that is
+  accelerate's own code.
 """
 
 
