@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import yaml
 
 from entrostat import cli
 from entrostat.integrations.trl.grpo import main
+from entrostat.tasks import warm_start_path
 
 from .shapes import qwen25_15b
 
@@ -35,11 +37,17 @@ parameters = {{ low = 0.15, high = 0.24 }}
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     qwen25_15b().save_pretrained(tmp_path / "model")
-    (tmp_path / "rows.jsonl").write_text('{"prompt": "<bos> one", "answer": "1"}\n')
+    rows = [json.dumps({"prompt": f"6 10 > {n} :", "answer": str(n)}) for n in range(22)]
+    (tmp_path / "rows.jsonl").write_text("\n".join([*rows, '{"prompt": "9 + 4 = 13 ; 6", "answer": "1"}']))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     return tmp_path
+
+
+def give_tokenizer(folder: Path) -> None:
+    for file in Path(warm_start_path()).glob("*token*"):
+        shutil.copy(file, folder / "model")
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -84,9 +92,6 @@ def test_the_embedded_job(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         ("", ["--gpus", "0"], "`gpus` must be at least 1"),
         ("", ["--out", "rows.jsonl/out"], "cannot be written"),
         ('[[recipes]]\nname = "adrpo"\nparameters = { beta0 = 0.1 }', [], "recipe"),
-        ('[data]\nsource = "gone.jsonl"', [], "`source` must be a file that can be read"),
-        ('[data]\nsource = "rows.jsonl"\nanswer = "anser"', [], "Did you mean 'answer'?"),
-        ('[data]\nsource = "rows.jsonl"\nreward = "no.module"', [], "`reward_funcs` must name functions"),
     ],
 )
 def test_a_job_that_could_not_start(
@@ -99,6 +104,57 @@ def test_a_job_that_could_not_start(
     assert says in error
     assert "Traceback" not in error
     assert not (folder / "runs").exists()
+
+
+DATA = '[data]\nsource = "{source}"\nreward = "exact"\nchat_template = false\n{more}'
+
+
+def test_its_data_is_read_as_the_run_reads_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    give_tokenizer(folder)
+    (folder / "job.toml").write_text(JOB.format(more=DATA.format(source="rows.jsonl", more="held_out = 1")))
+    assert call(monkeypatch, "job.toml", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["notes"] == []
+    assert found["plans"]["aent"]["setup"]["prompt"] == 8  # with <bos>
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_data_that_cannot_be_read_here_is_noted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], there: bool
+) -> None:
+    if there:
+        give_tokenizer(folder)
+    source = "nobody/nothing" if there else "rows.jsonl"
+    (folder / "job.toml").write_text(JOB.format(more=DATA.format(source=source, more="max_prompt_tokens = 99")))
+    assert call(monkeypatch, "job.toml", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "99 tokens assumed" in found["notes"][-1]
+    assert ("nobody/nothing" if there else "want of the tokenizer") in found["notes"][-1]
+    assert found["plans"]["aent"]["setup"]["prompt"] == 99
+
+
+@pytest.mark.parametrize(
+    ("source", "more", "says"),
+    [
+        ("gone.jsonl", "", "`source` must be a file that is there"),
+        ("rows.jsonl", 'answer = "anser"', "Did you mean 'answer'?"),
+        ("rows.jsonl", 'reward = "no.module"', "`reward` must be `math`, `exact` or a function"),
+        ("rows.jsonl", 'test_split = "tset"', "unknown `test_split` 'tset'"),
+        ("rows.jsonl", "held_out = 0", "no problem left for the validation split"),
+        ("rows.jsonl", "max_prompt_tokens = 1", "hold rows with a prompt that is not too long"),
+    ],
+)
+def test_data_the_run_would_refuse(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], source: str, more: str, says: str
+) -> None:
+    give_tokenizer(folder)
+    table = DATA.format(source=source, more=more)
+    table = table.replace('reward = "exact"\n', "") if "reward" in more else table
+    (folder / "job.toml").write_text(JOB.format(more=table))
+    assert call(monkeypatch, "job.toml") == 2
+    assert says in capsys.readouterr().err
 
 
 def script(folder: Path, **changes: Any) -> list[str]:
@@ -139,14 +195,3 @@ def test_a_script_that_could_not_start(
         main(script(folder, **changes))
     assert ended.value.code == 2
     assert says in capsys.readouterr().err.strip().splitlines()[-1]
-
-
-def test_no_prompt_of_the_embedded_task_is_longer_than_planned() -> None:
-    from transformers import AutoTokenizer
-
-    from entrostat.runs._dry_run import COUNTDOWN_PROMPT
-    from entrostat.tasks import countdown, warm_start_path
-
-    tokenizer = AutoTokenizer.from_pretrained(warm_start_path())
-    prompts = [countdown.prompt(problem) for problem in countdown.load("train")]
-    assert max(map(len, tokenizer(prompts)["input_ids"])) <= COUNTDOWN_PROMPT

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import importlib.util
-import json
 import os
 import tempfile
 import warnings
@@ -13,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from entrostat.errors import sentence, unknown_name
-from entrostat.job import DataJob, Job, RecipeJob
+from entrostat.job import Job, RecipeJob
 from entrostat.plan import ModelShape, Plan, Setup, meta_model, plan_memory, read_shape
+from entrostat.runs.task import UnreachableError, build
 
-COUNTDOWN_PROMPT = 32
-"""No prompt of the embedded task has more tokens."""
+UNKNOWN_PROMPT = 1024
+"""Tokens assumed of the longest prompt where the data cannot be read and the job sets no `max_prompt_tokens`."""
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tokenizer_config.json")
 
 
@@ -51,13 +49,15 @@ def dry_run(job: Job, out: Path, *, gpus: int = 1, gpu_memory: float = 80.0, sha
     check_writable(out)
     source = job.model or _embedded()
     shape, model = read_shape(source), meta_model(source)
-    notes = [*_tokenizer_notes(source, shape.vocab), *_data_notes(job.data), *_vllm_notes(job)]
+    tokenizer, notes = _tokenizer(source, shape.vocab)
+    prompt, unread = _longest_prompt(job, tokenizer)
+    notes += [*unread, *_vllm_notes(job)]
     chosen = sharding or ("ddp" if gpus > 1 else "none")
     plans: dict[str, Plan] = {}
     for entry in job.recipes:
         line = job.line(entry)
         _check_host(line, entry, shape, model)
-        setup = dataclasses.replace(_setup(line), gpus=gpus, sharding=chosen)
+        setup = dataclasses.replace(_setup(line, prompt), gpus=gpus, sharding=chosen)
         plans[entry.label] = plan_memory(shape, setup, gpu_memory=gpu_memory)
     return DryRun(plans=plans, notes=tuple(notes))
 
@@ -97,11 +97,11 @@ def _check_host(job: Job, entry: RecipeJob, shape: ModelShape, model: Any) -> No
         raise ValueError(f"recipe {entry.label!r}: {error}") from None
 
 
-def _setup(job: Job) -> Setup:
+def _setup(job: Job, prompt: int) -> Setup:
     train = job.train
     return Setup(
         sequences=train.minibatch // train.accumulation,
-        prompt=(job.data.max_prompt_tokens or 1024) if job.data.source else COUNTDOWN_PROMPT,
+        prompt=prompt,
         completion=train.max_completion_length,
         rollouts=train.prompts * train.generations,
         weights=train.dtype,
@@ -113,61 +113,39 @@ def _setup(job: Job) -> Setup:
     )
 
 
-def _tokenizer_notes(source: str, vocab: int) -> list[str]:
-    """Refuse a tokenizer with more tokens than the model's head has rows; note one that is not there."""
+def _tokenizer(source: str, vocab: int) -> tuple[Any, list[str]]:
+    """Return the tokenizer, or None and a note where it is not there; refuse one larger than the model's head."""
     from transformers import AutoTokenizer
 
     folder = Path(source).expanduser()
     # transformers makes an empty tokenizer from a config alone.
     if folder.is_dir() and not any((folder / name).exists() for name in _TOKENIZER_FILES):
-        return ["Not checked: the tokenizer, which is not there."]
+        return None, ["Not checked: the tokenizer, which is not there."]
     try:
-        tokens = len(AutoTokenizer.from_pretrained(source))
+        tokenizer = AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError) as error:
-        return [f"Not checked: the tokenizer, which cannot be read ({str(error).strip().splitlines()[0]})."]
-    if tokens > vocab:
+        return None, [f"Not checked: the tokenizer, which cannot be read ({str(error).strip().splitlines()[0]})."]
+    if (tokens := len(tokenizer)) > vocab:
         raise ValueError(
             f"`model` {source!r} has a tokenizer of {tokens:,} tokens, more than the head's {vocab:,} rows."
         )
-    return []
+    return tokenizer, []
+
+
+def _longest_prompt(job: Job, tokenizer: Any) -> tuple[int, list[str]]:
+    """Return the tokens of the longest prompt, with the data read and checked as a run does; or a note why not."""
+    assumed = job.data.max_prompt_tokens or UNKNOWN_PROMPT
+    what = f"the data {job.data.source!r}" if job.data.source else "the prompts"
+    if tokenizer is None:
+        return assumed, [f"Not checked: {what}, for want of the tokenizer; prompts of {assumed:,} tokens assumed."]
+    try:
+        task = build(job, tokenizer)
+    except UnreachableError as error:
+        return assumed, [f"Not checked: the data; prompts of {assumed:,} tokens assumed. {error}"]
+    return max(map(len, tokenizer([problem.prompt for problem in task.train])["input_ids"])), []
 
 
 def _vllm_notes(job: Job) -> list[str]:
     if job.train.vllm and importlib.util.find_spec("vllm") is None:
         return ["Not checked: vLLM, which is not installed here."]
     return []
-
-
-def _data_notes(data: DataJob) -> list[str]:
-    """Refuse a file without the columns that are named, and a reward that is not there."""
-    if not data.source:
-        return []
-    if "." in data.reward:
-        from entrostat.integrations.trl.grpo import reward_function
-
-        reward_function(data.reward)
-    path = Path(data.source).expanduser()
-    if path.suffix in (".jsonl", ".csv"):
-        _check_columns(data, _columns(path))
-        return []
-    if path.suffix in (".json", ".parquet") and not path.is_file():
-        raise ValueError(sentence("source", "be a file that is there", data.source))
-    return [f"Not checked: the rows of {data.source}, which the run will read."]
-
-
-def _columns(path: Path) -> list[str]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            first = json.loads(file.readline()) if path.suffix == ".jsonl" else next(csv.reader(file), [])
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            sentence("source", "be a file that can be read", str(path), f"It fails with: {error}.")
-        ) from None
-    return list(first)
-
-
-def _check_columns(data: DataJob, columns: list[str]) -> None:
-    wanted = [data.prompt, data.answer] if data.reward in ("math", "exact") else [data.prompt]
-    for column in wanted:
-        if column not in columns:
-            raise unknown_name(f"column of {data.source}", column, columns)

@@ -4,7 +4,8 @@
 """
 
 from entrostat.runs.task._build import build as build
+from entrostat.runs.task._read import UnreachableError as UnreachableError
 from entrostat.runs.task._task import Problem as Problem
 from entrostat.runs.task._task import Task as Task
 
-__all__ = ["Problem", "Task", "build"]
+__all__ = ["Problem", "Task", "UnreachableError", "build"]

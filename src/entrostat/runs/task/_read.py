@@ -14,11 +14,15 @@ Rows = list[dict[str, Any]]
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 
 
+class UnreachableError(ValueError):
+    """The data is on the hub, and the hub cannot be reached: nothing is known to be wrong with it."""
+
+
 def read(data: DataJob) -> dict[str, Rows]:
     """Return every split of a file, of a directory or of a hub's dataset; a file is all `train`.
 
     Raises:
-        ValueError: there is no such data, or it is none.
+        ValueError: there is no such data, or it is none; `UnreachableError` if only the hub is.
         OSError: it cannot be read.
         ImportError: what reads it is not installed.
     """
@@ -83,7 +87,8 @@ def _loaded(data: DataJob, where: str) -> dict[str, Rows]:
             found = load_dataset(where, data.subset or None, revision=data.revision or None)
     except Exception as error:  # the hub, its client and the readers each have their own
         first = (str(error).strip().splitlines() or [""])[0]
-        raise ValueError(
+        kind = UnreachableError if isinstance(error, ConnectionError) else ValueError
+        raise kind(
             sentence("source", "be a dataset that can be read", data.source, f"{type(error).__name__}: {first}")
         ) from None
     splits: dict[str, Any] = dict(cast("Any", found)) if isinstance(found, DatasetDict) else {"train": found}
