@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,25 @@ def test_what_hydra_knows_nothing_of_it_refuses_itself(override: str) -> None:
 
     with pytest.raises(HydraException, match=r"recpie|'entrostat/aent'"):
         composed(override)
+
+
+@pytest.mark.parametrize(
+    ("override", "task", "says"),
+    [
+        ("trainer.v1.trainer_mode=sync", "main_ppo.TaskRunnerV1", "`trainer_mode` must be entrostat_sync"),
+        ("trainer.v1.trainer_mode=colocate_async", "main_ppo.TaskRunnerV1", "`trainer_mode` must be entrostat_sync"),
+        ("trainer.use_v1=false", "main_ppo_v0.TaskRunner", "`trainer.use_v1` must be True"),
+    ],
+)
+def test_verls_own_task_refuses_a_trainer_that_would_ignore_the_recipe(override: str, task: str, says: str) -> None:
+    from omegaconf.errors import InterpolationResolutionError
+
+    module, name = task.split(".")
+    runner: Any = getattr(importlib.import_module(f"verl.trainer.{module}"), name)
+    runner = runner.__ray_metadata__.modified_class if hasattr(runner, "__ray_metadata__") else runner
+    with pytest.raises(InterpolationResolutionError) as caught:
+        runner().run(composed(*AENT, override))
+    assert f"{says} beside +entrostat=control" in str(caught.value)
 
 
 def test_a_bare_value_in_place_of_the_group_is_refused() -> None:

@@ -14,6 +14,30 @@ OFFERS = frozenset({"old_logprobs", "ref_logprobs", "total_steps"})
 
 NOT_COMPUTED = "the engine does not compute"
 
+TRAINER = "entrostat_sync"
+"""The value of `trainer.v1.trainer_mode` that carries a recipe."""
+
+
+def refuse_trainer(use_v1: bool, mode: str) -> str:
+    """Return the trainer's name; raise if it is one that would train without the recipe and say nothing.
+
+    The Hydra group calls it, as the resolver `entrostat_carries`, when verl resolves its configuration.
+
+    Args:
+        use_v1: verl's `trainer.use_v1`.
+        mode: verl's `trainer.v1.trainer_mode`.
+
+    Raises:
+        ValueError: as said above.
+    """
+    if not use_v1:
+        remedy = "verl's old trainer would ignore the recipe."
+        raise ValueError(sentence("trainer.use_v1", "be True beside +entrostat=control", use_v1, remedy))
+    if mode != TRAINER:
+        remedy = "That trainer would ignore the recipe; leave the setting out, or leave the group out."
+        raise ValueError(sentence("trainer_mode", f"be {TRAINER} beside +entrostat=control", mode, remedy))
+    return mode
+
 
 def refuse_actor(config: Any, recipe: Recipe) -> None:
     """Raise if the recipe and the actor's settings cannot go together.

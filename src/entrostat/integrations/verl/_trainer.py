@@ -14,10 +14,9 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from entrostat.integrations.verl._config import EntropyConfig
 from entrostat.integrations.verl._driver import Driver
 from entrostat.integrations.verl._loss import EntropyLoss
+from entrostat.integrations.verl._refusals import TRAINER as NAME
 from entrostat.integrations.verl._refusals import refuse_actor
 from entrostat.recipes import Recipe
-
-NAME = "entrostat_sync"
 
 
 class EntropyPPOTrainerSync(PPOTrainerSync):
@@ -39,6 +38,8 @@ class EntropyPPOTrainerSync(PPOTrainerSync):
         self.recipe = recipe_of(config)
         refuse_actor(config.actor_rollout_ref.actor, self.recipe)
         self._driver: Driver | None = None
+        # verl has done so in its own entry point; elsewhere the group's check must see the mode as it was chosen.
+        OmegaConf.resolve(config)
         with open_dict(config):
             # verl asks for "sync" by name in several places.
             config.trainer.v1.trainer_mode = "sync"

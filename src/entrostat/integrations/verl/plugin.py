@@ -3,6 +3,8 @@
 verl loads it in the middle of its own `__init__`, and hides whatever goes wrong. So it imports nothing of verl here: it
 asks to be called when verl's engines, and its trainers, have been imported. A failure then is kept in `FAILURES` and
 warned about; the engine or trainer is not registered, and the rest of verl goes on as if we were not installed.
+
+It also gives the Hydra group `entrostat` its resolver, so that a trainer which would ignore the group is refused.
 """
 
 from __future__ import annotations
@@ -32,6 +34,14 @@ def _trainers() -> None:
     from entrostat.integrations.verl._trainer import register
 
     register()
+
+
+def _resolver() -> None:
+    from omegaconf import OmegaConf
+
+    from entrostat.integrations.verl._refusals import refuse_trainer
+
+    OmegaConf.register_new_resolver("entrostat_carries", refuse_trainer, replace=True)
 
 
 HOOKS: dict[str, Callable[[], None]] = {"verl.workers.engine": _engines, "verl.trainer.ppo.v1": _trainers}
@@ -80,6 +90,7 @@ class _AfterImport(importlib.abc.MetaPathFinder):
 
 def install() -> None:
     """Ask to be called; at once where the module is there already. Twice is once."""
+    _resolver()
     if any(isinstance(finder, _AfterImport) for finder in sys.meta_path):
         return
     for name in HOOKS:
