@@ -7,6 +7,8 @@ warned about; the engine or trainer is not registered, and the rest of verl goes
 It also gives the Hydra group `entrostat` its resolver, so that a trainer which would ignore the group is refused.
 """
 
+# verl, and omegaconf with it, are installed in an environment of their own.
+# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import importlib.abc
