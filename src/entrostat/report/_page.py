@@ -17,6 +17,7 @@ from entrostat.report._panels import Drawing, Panel
 from entrostat.report._samples import samples_html
 from entrostat.report._table import final_table, seed_table
 from entrostat.report._text import embedded, label, listed, shown
+from entrostat.report._token_view import TokenView, view_data, view_html
 from entrostat.report._words import account, chip, headline, standfirst, unfinished, warnings
 
 _SLOTS = 8
@@ -53,6 +54,7 @@ $law
 </div>
 $tables
 $differences
+$tokens
 $samples
 <section class="made-of"><h2>How this was made</h2>$making</section>
 </main>
@@ -100,12 +102,23 @@ class Look:
 
 
 def page(
-    groups: list[Group], drawings: list[Drawing], *, ks: list[str], absent: list[Panel], jobs: list[str], plotly: str
+    groups: list[Group],
+    drawings: list[Drawing],
+    *,
+    ks: list[str],
+    absent: list[Panel],
+    jobs: list[str],
+    plotly: str,
+    view: TokenView | None = None,
 ) -> str:
     """Return the report as HTML: `absent` are the panels without data, `jobs` the texts of the job files."""
     look = Look(groups)
     runs = [run for group in groups for run in group.runs]
     scripts = [plotly, _asset("page.js")] if drawings else []
+    data = {"curves": _data(groups, drawings, look)} if drawings else {}
+    if view:
+        scripts.append(_asset("tokens.js"))
+        data |= {"token-data": view_data(view), "token-groups": [look.described(group) for group in groups]}
     return _PAGE.substitute(
         policy=_policy(scripts),
         title=shown(headline(groups, lambda group: group.label), limit=300),
@@ -120,10 +133,11 @@ def page(
         law=_law(groups, drawings, look),
         tables=_tables(groups, ks, look),
         differences=_differences(groups, ks, look),
-        samples=_samples(groups, look),
+        tokens=view_html(view, groups, [look.style(group) for group in groups]) if view else "",
+        samples=_samples(_without_tokens(groups, view), look),
         making=making(groups, jobs),
         count=_count(len(runs), "run"),
-        scripts=_scripts(scripts, embedded(_data(groups, drawings, look))),
+        scripts=_scripts(scripts, data),
     )
 
 
@@ -131,9 +145,9 @@ def _asset(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
-def _scripts(scripts: list[str], data: str) -> str:
-    elements = "\n".join(f"<script>{script}</script>" for script in scripts)
-    return elements and f'<script type="application/json" id="curves">{data}</script>\n{elements}'
+def _scripts(scripts: list[str], data: dict[str, Any]) -> str:
+    held = [f'<script type="application/json" id="{name}">{embedded(value)}</script>' for name, value in data.items()]
+    return "\n".join([*held, *(f"<script>{script}</script>" for script in scripts)])
 
 
 def _policy(scripts: list[str]) -> str:
@@ -287,6 +301,11 @@ def _differences(groups: list[Group], ks: list[str], look: Look) -> str:
     lead = f"{shown(differences_said(groups, ks))} Each difference is taken seed by seed, then averaged, with its 95% "
     lead += "interval; a bold one leaves out zero. Many are shown, so one in twenty would be bold by chance."
     return f'<section><h2>Against {label(baseline(groups).label)}</h2><p class="lead">{lead}</p>{table}</section>'
+
+
+def _without_tokens(groups: list[Group], view: TokenView | None) -> list[Group]:
+    seen = {index for index, *_ in view.runs} if view else set[int]()
+    return [group for index, group in enumerate(groups) if index not in seen]
 
 
 def _samples(groups: list[Group], look: Look) -> str:

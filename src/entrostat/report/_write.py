@@ -12,6 +12,7 @@ from entrostat.report._law_panel import law_drawings
 from entrostat.report._load import Run, load
 from entrostat.report._page import page
 from entrostat.report._panels import drawings, panels
+from entrostat.report._token_view import token_view
 
 
 def write_report(directories: Sequence[Path], out: Path) -> Path:
@@ -47,7 +48,8 @@ def write_report(directories: Sequence[Path], out: Path) -> Path:
     drawn += law_drawings(gathered)
     keys = {drawing.panel.key for drawing in drawn}
     absent = [panel for panel in chosen if panel.key not in keys]
-    _replace(out, page(gathered, drawn, ks=shown_ks, absent=absent, jobs=_jobs(directories), plotly=plotly))
+    view = token_view(gathered)
+    _replace(out, page(gathered, drawn, ks=shown_ks, absent=absent, jobs=_jobs(directories), plotly=plotly, view=view))
     return out
 
 
