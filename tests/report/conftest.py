@@ -46,6 +46,7 @@ def write_run(
     passes: dict[int, dict[str, float]] | None = None,
     samples: Sequence[dict[str, Any]] = (),
     described: dict[str, Any] | None = None,
+    answers: Sequence[dict[str, Any]] = (),
     **fields: Any,
 ) -> Path:
     """Write one run below `out`.
@@ -59,6 +60,7 @@ def write_run(
         passes: pass@k on the test split by step.
         samples: what differs from `SAMPLE`.
         described: what differs from `RUN` in run.json.
+        answers: lines of tokens.jsonl, as `answer` makes them.
         fields: of the step records: values, or functions of the step.
     """
     path = out / "runs" / f"{label}-seed{seed}"
@@ -70,7 +72,32 @@ def write_run(
     rewrite(path / "records.jsonl", sorted(lines, key=lambda line: line.step))
     written = [json.dumps({**SAMPLE, "step": steps, **sample}) + "\n" for sample in samples]
     (path / "samples.jsonl").write_text("".join(written), encoding="utf-8")
+    if answers:
+        (path / "tokens.jsonl").write_text("".join(json.dumps(one) + "\n" for one in answers), encoding="utf-8")
     return path
+
+
+def answer(tokens: Sequence[str], *, others: Sequence[str] = ("alternative",), **differs: Any) -> dict[str, Any]:
+    """Make one line of tokens.jsonl: the last token is the least sure and dropped by the clamp, as are `others`."""
+    count = len(tokens)
+    last = [place == count - 1 for place in range(count)]
+    return {
+        "schema": 1,
+        "step": 60,
+        "split": "validation",
+        "problem": 0,
+        "prompt": "4 7 9 > 20 :",
+        "reward": 1.0,
+        "cut": 0,
+        "tokens": list(tokens),
+        "entropy": [1.0 if end else 0.01 * place for place, end in enumerate(last)],
+        "clamped_entropy": [0.5 if end else 0.01 * place for place, end in enumerate(last)],
+        "chosen": [0.125 if end else 0.75 for end in last],
+        "chosen_kept": [not end for end in last],
+        "kept_mass": [0.9] * count,
+        "top": [[[token, 0.75, True], *([other, 0.0625, False] for other in others)] for token in tokens],
+        **differs,
+    }
 
 
 def _evaluation(step: int, pass_at: dict[str, float]) -> EvaluationRecord:

@@ -15,6 +15,8 @@ BUDGET = 12_000
 """Tokens of all runs together on one page: about a megabyte."""
 LONGEST = 160
 """Tokens shown of one answer."""
+_TOP = 8
+"""Alternatives shown of one token, however many a file holds."""
 _SHAPES = ((6, 6), (5, 6), (4, 6), (4, 4), (3, 4), (3, 3), (2, 3), (2, 2), (2, 1))
 """Steps and problems per run, the most first."""
 _COLUMNS = ("entropy", "clamped_entropy", "chosen", "kept_mass")
@@ -72,7 +74,7 @@ def answers(path: Path) -> list[Answer]:
                 break  # the line a kill cut short
             try:
                 found.append(_answer(json.loads(line)))
-            except (ValueError, TypeError, KeyError, IndexError):
+            except (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError):
                 raise ValueError(
                     f"{path}, line {number}: not an answer token by token. Remove the line, or the file to do without."
                 ) from None
@@ -96,8 +98,9 @@ def _answer(fields: dict[str, Any]) -> Answer:
 
 
 def _token(text: str, kept: bool, top: list[Any], *figures: float) -> Token:
-    entropy, clamped, chance, mass = map(_number, figures)
-    alternatives = tuple(Alternative(text=str(one[0]), chance=_number(one[1]), kept=bool(one[2])) for one in top)
+    entropy, clamped = map(_number, figures[:2])
+    chance, mass = map(_chance, figures[2:])
+    alternatives = tuple(Alternative(text=str(one[0]), chance=_chance(one[1]), kept=bool(one[2])) for one in top[:_TOP])
     return Token(
         text=str(text), entropy=entropy, clamped_entropy=clamped, chance=chance, kept=bool(kept), kept_mass=mass,
         top=alternatives,
@@ -109,6 +112,10 @@ def _number(value: Any) -> float:
     if not math.isfinite(number):
         raise ValueError(value)
     return number
+
+
+def _chance(value: Any) -> float:
+    return min(1.0, max(0.0, _number(value)))  # a rounding above 1 is no damage
 
 
 def chosen_answers(found: Sequence[Answer], allowed: int) -> list[Answer]:

@@ -16,12 +16,16 @@ from entrostat.report._answers import BUDGET, Answer, Token, answers, chosen_ans
 from entrostat.report._facts import Group
 from entrostat.report._load import Run
 from entrostat.report._samples import RIGHT
-from entrostat.report._text import label, number, percent, shown, visible
+from entrostat.report._text import embedded, label, number, percent, shown, visible
 
 LEVELS = 11
 """Shades above none."""
+MOST = 1_500_000
+"""Bytes of the data on the page: texts may be longer than the tokens of honest runs are."""
 _STATIC = 3
 """Answers of a recipe shown without a script."""
+_PROMPT = 600
+"""Characters shown of a prompt."""
 _SPACE, _BREAK = "␣", "↵"
 
 
@@ -52,6 +56,12 @@ def token_view(groups: list[Group]) -> TokenView | None:
     if not found:
         return None
     allowed = BUDGET // len(found)
+    while len(embedded(view_data(view := _view(found, allowed)))) > MOST and allowed > 1:
+        allowed //= 2
+    return view
+
+
+def _view(found: list[tuple[int, Run, list[Answer]]], allowed: int) -> TokenView:
     runs = [(index, run, chosen_answers(kept, allowed)) for index, run, kept in found]
     greatest = max((token.entropy for _, _, some in runs for one in some for token in one.tokens), default=0.0)
     return TokenView(runs=runs, greatest=greatest)
@@ -65,13 +75,14 @@ def marked(text: str) -> str:
         ('␣a⟨U+00A0⟩↵', '∅')
     """
     seen = (char if char == " " or unicodedata.category(char) != "Zs" else f"⟨U+{ord(char):04X}⟩" for char in text)
-    spelled = visible("".join(seen).replace(_SPACE, "⟨U+2423⟩"), limit=200)
+    spelled = visible("".join(seen).replace(_SPACE, "⟨U+2423⟩"), limit=40)
     return spelled.replace(" ", _SPACE).replace("\n", _BREAK) or "∅"
 
 
 def view_data(view: TokenView) -> dict[str, Any]:
     """Return what the script needs: every text once, and numbers."""
     texts: dict[str, int] = {}
+    prompts: dict[str, int] = {}
 
     def place(text: str) -> int:
         return texts.setdefault(marked(text), len(texts))
@@ -90,7 +101,7 @@ def view_data(view: TokenView) -> dict[str, Any]:
                     "step": one.step,
                     "problem": one.problem,
                     "split": visible(one.split, limit=40),
-                    "prompt": visible(one.prompt, limit=1000),
+                    "prompt": prompts.setdefault(visible(one.prompt, limit=_PROMPT), len(prompts)),
                     "right": one.reward > RIGHT,
                     "reward": float(f"{one.reward:.3g}"),
                     "cut": one.cut,
@@ -101,7 +112,7 @@ def view_data(view: TokenView) -> dict[str, Any]:
         }
         for index, run, some in view.runs
     ]
-    return {"runs": runs, "texts": list(texts)}
+    return {"runs": runs, "texts": list(texts), "prompts": list(prompts)}
 
 
 def view_html(view: TokenView, groups: list[Group], names: list[str]) -> str:
@@ -145,7 +156,7 @@ def _answer(view: TokenView, one: Answer) -> str:
     rest = f' <span class="rest">… {one.cut:,} more tokens</span>' if one.cut else ""
     return (
         f'<div class="answer"><p class="about"><b class="{verdict}">{verdict}</b> <span>problem {one.problem}, '
-        f'{shown(one.split, limit=40)}</span></p><p class="asked">{shown(one.prompt, limit=1000)}</p>'
+        f'{shown(one.split, limit=40)}</span></p><p class="asked">{shown(one.prompt, limit=_PROMPT)}</p>'
         f'<p class="tok">{"".join(_span(view, token) for token in one.tokens)}{rest}</p></div>'
     )
 

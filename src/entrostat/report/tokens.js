@@ -1,7 +1,7 @@
 "use strict";
 // The token view. Every text here came out of a model: it becomes text nodes, never markup.
 (() => {
-  const { runs, texts } = JSON.parse(document.getElementById("token-data").textContent);
+  const { runs, texts, prompts } = JSON.parse(document.getElementById("token-data").textContent);
   const groups = JSON.parse(document.getElementById("token-groups").textContent);
   const [form, list, card] = ["choice", "answers", "card"].map((id) => document.getElementById(id));
   const made = (tag, style, ...inside) => {
@@ -55,8 +55,7 @@
     const verdict = one.right ? "right" : "wrong";
     const about = made("p", "about", made("b", verdict, verdict), " ", made("span", "", `problem ${one.problem}, ${one.split}, reward ${one.reward}`));
     const box = made("p", "tok");
-    box.setAttribute("role", "listbox");
-    box.setAttribute("aria-orientation", "horizontal");
+    if (one.tokens.length) box.setAttribute("role", "listbox"), box.setAttribute("aria-orientation", "horizontal");
     box.setAttribute("aria-label", `Answer to problem ${one.problem}, ${verdict}`);
     const spans = one.tokens.map((token, i) => {
       const span = made("span", `h${token[1]}${token[6] ? "" : " dropped"}`, ...written(texts[token[0]]));
@@ -78,7 +77,7 @@
       move(spans, to);
     });
     box.append(...spans);
-    const node = made("div", "answer", about, made("p", "asked", one.prompt), box);
+    const node = made("div", "answer", about, made("p", "asked", prompts[one.prompt]), box);
     if (one.cut) node.append(made("p", "rest", `… ${one.cut.toLocaleString("en")} more tokens`));
     return node;
   }
