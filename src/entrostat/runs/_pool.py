@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from entrostat.files import Tail
 from entrostat.job import Job, RecipeJob
 from entrostat.records import StepRecord, decode, read
 from entrostat.runs._directory import JobDirectory, RunDirectory
@@ -66,37 +67,6 @@ class Running:
             return
         self.status, self.error = "failed", _last_line(self.directory.log, code)
         self.directory.update(status="failed", error=self.error)
-
-
-class Tail:
-    """The lines added to a file since the last read, whole ones only."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._offset, self._last = path, 0, b""
-
-    def new_lines(self) -> list[str]:
-        """Return the new lines; starts over if the file was replaced.
-
-        A replaced file may have the old one's inode again, and be as long by now. So the last line read is compared:
-        where it still stands in its place, what follows it is new.
-        """
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset - len(self._last))
-                data = file.read()
-                if data.startswith(self._last):
-                    data = data[len(self._last) :]
-                else:
-                    file.seek(0)
-                    data, self._offset, self._last = file.read(), 0, b""
-        except FileNotFoundError:
-            return []
-        whole, end, _ = data.rpartition(b"\n")
-        if not end:
-            return []
-        self._offset += len(whole) + 1
-        self._last = whole.rpartition(b"\n")[2] + b"\n"
-        return whole.decode("utf-8").split("\n")
 
 
 def run_job(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from entrostat.files import replace_text
-from entrostat.runs._pool import Tail
+from entrostat.files import Tail, replace_text
 
 
 def test_only_whole_lines_and_each_once(tmp_path: Path) -> None:

@@ -1,0 +1,11 @@
+"""Small pictures in text, for a terminal: a gauge, a spark line, curves in braille. Colour only helps."""
+
+from entrostat.screen._braille import Canvas as Canvas
+from entrostat.screen._gauge import gauge as gauge
+from entrostat.screen._gauge import place as place
+from entrostat.screen._plot import Area as Area
+from entrostat.screen._plot import Line as Line
+from entrostat.screen._plot import plot as plot
+from entrostat.screen._spark import spark as spark
+
+__all__ = ["Area", "Canvas", "Line", "gauge", "place", "plot", "spark"]
