@@ -25,6 +25,9 @@ def run(
     steps: Annotated[int | None, typer.Option(help="Optimizer steps of each run.")] = None,
     model: Annotated[str | None, typer.Option(help="Directory or hub id of a causal language model.")] = None,
     out: Annotated[Path | None, typer.Option(help="Directory to write; runs/DATE-TIME without it.")] = None,
+    report_to: Annotated[
+        list[str] | None, typer.Option(help="Show the runs to tensorboard, wandb or trackio too; may be repeated.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the job in --out.")] = False,
     print_config: Annotated[bool, typer.Option("--print-config", help="Print the job as TOML and stop.")] = False,
     dry_run: Annotated[
@@ -37,8 +40,12 @@ def run(
 ) -> None:
     """Train with several recipes side by side and write a report: the main job."""
     from entrostat.runs import JobDirectory
+    from entrostat.runs._trackers import require_installed
 
-    overrides = {"recipe": recipe, "seeds": seeds, "steps": steps, "model": model, "JOB": job_file}
+    trackers = None if report_to is None else tuple(dict.fromkeys(report_to))
+    overrides = {
+        "recipe": recipe, "seeds": seeds, "steps": steps, "model": model, "report-to": trackers, "JOB": job_file,
+    }  # fmt: skip
     if dry_run and resume:
         raise ValueError("--dry-run is for a job that has not started: leave out --resume.")
     if resume:
@@ -49,7 +56,7 @@ def run(
         directory = JobDirectory(out)
         job = directory.load()
     else:
-        job = _job(job_file, recipe, seeds, steps, model)
+        job = _job(job_file, recipe, seeds, steps=steps, model=model, report_to=trackers)
         directory = JobDirectory(out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S"))
     for entry in job.recipes:
         _check_recipe(job, entry)
@@ -58,6 +65,7 @@ def run(
 
         print(tomli_w.dumps(jobs.to_table(job)))
         return
+    require_installed(job.report_to)
     if not resume:
         _check_model(job.model)
     if dry_run:
@@ -82,11 +90,10 @@ def _check_recipe(job: Job, entry: jobs.RecipeJob) -> None:
         )
 
 
-def _job(file: Path | None, recipe: list[str] | None, seeds: int | None, steps: int | None, model: str | None) -> Job:
+def _job(file: Path | None, recipe: list[str] | None, seeds: int | None, **changes: Any) -> Job:
     job = Job() if file is None else jobs.load(file)
     if recipe:
         job = job.with_recipes(recipe)
-    changes: dict[str, Any] = {"steps": steps, "model": model}
     if seeds is not None:
         changes["seeds"] = tuple(range(require_count("seeds", seeds, least=1)))
     return dataclasses.replace(job, **{name: value for name, value in changes.items() if value is not None})

@@ -27,7 +27,10 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "bonus": ("entropy_control/bonus", "bonus", "aent/bonus"),
     "useless_mass": ("entropy_control/watched_mass", "useless_mass"),
     "reward": ("reward", "critic/rewards/mean", "critic/score/mean", "rewards/mean", "reward/mean", "mean_reward"),
-    "accuracy": ("accuracy", "pass@1", "eval/accuracy", "eval_accuracy", "eval_reward", "eval/reward"),
+    "accuracy": (
+        "accuracy", "pass@1", "eval/validation/pass_at_1", "eval/test/pass_at_1", "eval/accuracy", "eval_accuracy",
+        "eval_reward", "eval/reward",
+    ),
     "length": ("completions/mean_length", "response_length/mean", "length"),
     "clip_low": ("clip_ratio/low_mean", "clip_low"),
     "clip_high": ("clip_ratio/high_mean", "clip_high"),

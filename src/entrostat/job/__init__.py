@@ -22,6 +22,7 @@ Whoever names recipes in a file gets those and no others.
 
 from entrostat.job._data import DataJob as DataJob
 from entrostat.job._evaluation import EvaluationJob as EvaluationJob
+from entrostat.job._job import TRACKERS as TRACKERS
 from entrostat.job._job import Job as Job
 from entrostat.job._job import needs as needs
 from entrostat.job._recipe import RecipeJob as RecipeJob
@@ -30,4 +31,15 @@ from entrostat.job._table import load as load
 from entrostat.job._table import to_table as to_table
 from entrostat.job._train import TrainJob as TrainJob
 
-__all__ = ["DataJob", "EvaluationJob", "Job", "RecipeJob", "TrainJob", "from_table", "load", "needs", "to_table"]
+__all__ = [
+    "TRACKERS",
+    "DataJob",
+    "EvaluationJob",
+    "Job",
+    "RecipeJob",
+    "TrainJob",
+    "from_table",
+    "load",
+    "needs",
+    "to_table",
+]

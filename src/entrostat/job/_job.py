@@ -16,6 +16,9 @@ from entrostat.job._recipe import RecipeJob
 from entrostat.job._train import TrainJob
 from entrostat.recipes import names
 
+TRACKERS = ("tensorboard", "trackio", "wandb")
+"""The trackers a job can show its runs to, through the host's integrations."""
+
 
 def _default_recipes() -> tuple[RecipeJob, ...]:
     # Chosen on validation problems, with seeds the default job does not use (docs/embedded-job.md shows the sweeps).
@@ -44,6 +47,7 @@ class Job:
         train: how a run trains.
         evaluation: how it is judged.
         workers: runs at a time, one thread each.
+        report_to: trackers that everything is shown to as well: `tensorboard`, `wandb`, `trackio`.
     """
 
     steps: int = 360
@@ -54,6 +58,7 @@ class Job:
     train: TrainJob = field(default_factory=TrainJob)
     evaluation: EvaluationJob = field(default_factory=EvaluationJob)
     workers: int = 2
+    report_to: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_count("steps", self.steps, least=1)
@@ -66,6 +71,10 @@ class Job:
         labels = [recipe.label for recipe in self.recipes]
         twice = sorted({label for label in labels if labels.count(label) > 1})
         require(not twice, "recipes", "have different labels", twice, "Give one of them a `label`.")
+        for tracker in self.report_to:
+            if tracker not in TRACKERS:
+                raise unknown_name("tracker in `report_to`", tracker, TRACKERS)
+        require(len(set(self.report_to)) == len(self.report_to), "report_to", "name each tracker once", self.report_to)
         if self.train.vllm:
             require(self.workers == 1, "workers", "be 1 with vllm", self.workers, "One engine serves one policy.")
 

@@ -51,6 +51,11 @@ def from_table(table: dict[str, Any]) -> Job:
     if "seeds" in values:
         seeds = values["seeds"]
         values["seeds"] = tuple(seeds) if isinstance(seeds, list) else tuple(range(require_count("seeds", seeds)))
+    if "report_to" in values:
+        trackers = values["report_to"]
+        if not isinstance(trackers, list) or not all(isinstance(name, str) for name in trackers):
+            raise ValueError(sentence("report_to", "be a list of trackers", trackers))
+        values["report_to"] = tuple(trackers)
     return Job(**values)
 
 
@@ -62,7 +67,7 @@ def to_table(job: Job) -> dict[str, Any]:
         True
     """
     table = dataclasses.asdict(job)
-    return {**table, "seeds": list(job.seeds), "recipes": list(table["recipes"])}
+    return {**table, "seeds": list(job.seeds), "recipes": list(table["recipes"]), "report_to": list(job.report_to)}
 
 
 def _recipe(entry: Any) -> RecipeJob:

@@ -16,6 +16,7 @@ from entrostat.records import EvaluationRecord, RecordWriter, StepRecord
 from entrostat.runs import _samples
 from entrostat.runs._directory import RunDirectory
 from entrostat.runs._tokens import TokenWriter
+from entrostat.runs._trackers import TrackedWriter
 from entrostat.runs.task import Problem, Task
 from entrostat.tasks import pass_at_k, sample
 
@@ -75,7 +76,7 @@ class EvaluationCallback(TrainerCallback):
         job: Job,
         task: Task,
         run: RunDirectory,
-        writer: RecordWriter,
+        writer: TrackedWriter,
         watch: Stopwatch,
         tokenizer: Any,
         tokens: TokenWriter,

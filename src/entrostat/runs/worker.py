@@ -14,11 +14,13 @@ import sys
 import time
 import traceback
 import warnings
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from entrostat.job import Job, RecipeJob
+from entrostat.runs import _trackers
 from entrostat.runs._directory import JobDirectory, RunDirectory
 from entrostat.runs.task import Task, build
 
@@ -52,6 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(job: Job, recipe: RecipeJob, seed: int, run: RunDirectory) -> None:
     _quiet_environment(job)
+    _trackers.set_up(job.report_to, run)
     import torch
 
     from entrostat.records import RecordWriter
@@ -80,11 +83,12 @@ def _run(job: Job, recipe: RecipeJob, seed: int, run: RunDirectory) -> None:
         temperature=job.train.temperature,
     )
     callbacks = [
-        EvaluationCallback(job, task, run, writer, watch, tokenizer, tokens),
+        EvaluationCallback(job, task, run, shown := _trackers.TrackedWriter(writer), watch, tokenizer, tokens),
         RecordCallback(writer, watch),
         stop,
     ]
     trainer = _trainer(job, task, recipe, seed, run, model, tokenizer, callbacks)
+    shown.follow(trainer)
     started = time.perf_counter()
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     earlier = run.info().get("wall_seconds") or 0.0, run.info().get("process_seconds") or 0.0
@@ -154,7 +158,7 @@ def _trainer(
     return EntropyGRPOTrainer(
         model,
         reward,
-        args=trl_settings(job, seed, run.checkpoints),
+        args=trl_settings(job, seed, run.checkpoints, _trackers.settings(job.report_to, run)),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         callbacks=callbacks,
@@ -164,8 +168,8 @@ def _trainer(
     )
 
 
-def trl_settings(job: Job, seed: int, folder: Path) -> Any:
-    """Return TRL's settings of one run; raises what TRL refuses."""
+def trl_settings(job: Job, seed: int, folder: Path, trackers: Mapping[str, Any] | None = None) -> Any:
+    """Return TRL's settings of one run, which nobody tracks unless it is said; raises what TRL refuses."""
     from trl.trainer.grpo_config import GRPOConfig
 
     train = job.train
@@ -199,7 +203,7 @@ def trl_settings(job: Job, seed: int, folder: Path) -> Any:
         save_steps=whole_batches(train.save_every, train.updates),
         save_total_limit=2,
         logging_steps=1,
-        report_to="none",
+        **(trackers or {"report_to": "none"}),
         disable_tqdm=True,
         use_cpu=not _has_gpu(),
         bf16=_has_gpu() if train.precision == "auto" else train.precision == "bf16",
