@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,20 @@ def write_state(folder: Path, state: dict[str, Any]) -> None:
     replace_text(folder / FILE, json.dumps(state))
 
 
-def read_state(folder: Path) -> dict[str, Any]:
+def read_state(folder: Path, *, recipe: str, more: Sequence[str] = ()) -> dict[str, Any]:
     """Read the state of a checkpoint folder.
 
+    Args:
+        folder: the checkpoint.
+        recipe: name of the recipe that goes on.
+        more: names of what the host keeps beside the recipe's name and the regulator.
+
     Returns:
-        The recipe's name under `recipe`, the regulator's state under `regulator`.
+        The regulator's state under `regulator`, and what was asked for by name.
 
     Raises:
-        ValueError: the file is missing or damaged. A silent fresh start would let the coefficient jump.
+        ValueError: the file is missing, damaged or of another recipe. A silent fresh start would let the coefficient
+            jump.
     """
     path = folder / FILE
     if not path.exists():
@@ -38,5 +45,10 @@ def read_state(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is damaged: it is not JSON. Resume from an earlier checkpoint.") from None
     if not isinstance(state, dict):
         raise ValueError(f"{path} is damaged: it holds no object. Resume from an earlier checkpoint.")
-    require_fields(str(path), ["recipe", "regulator"], state)
+    require_fields(str(path), ["recipe", "regulator", *more], state)
+    if state["recipe"] != recipe:
+        raise ValueError(
+            f"the state in {folder} is of recipe {state['recipe']!r}, this run has {recipe!r}. "
+            "Resume from another checkpoint, or start the run anew."
+        )
     return state

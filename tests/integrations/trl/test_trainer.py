@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +13,6 @@ from torch import Tensor
 
 from entrostat import TokenBatch, controllers, recipes
 from entrostat.edits import EntropyMask
-from entrostat.integrations._state import FILE
 
 from .conftest import logged, needs_trl_s_kernel, tiny_model
 
@@ -267,55 +264,6 @@ def test_rewards_and_groups_travel_with_the_batch(make_trainer: Make) -> None:
         torch.testing.assert_close(advantages[groups == group], centred, rtol=1e-3, atol=1e-3)
     assert len(groups) == 8
     assert len(groups.unique()) == 2
-
-
-# --- checkpoints -------------------------------------------------------------------------------
-
-
-@pytest.mark.train
-@pytest.mark.parametrize("anneal", [0.0, 0.5])
-def test_a_resumed_run_repeats_the_uninterrupted_one(make_trainer: Make, tmp_path: Path, anneal: float) -> None:
-    recipe = recipes.aent(clamp=0.4, **BAND, anneal=anneal)
-    saving: dict[str, Any] = {"max_steps": 6, "save_strategy": "steps", "save_steps": 3, "shuffle_dataset": False}
-    straight = make_trainer(recipe, **saving, output_dir=str(tmp_path / "run"))
-    straight.train()
-    resumed = make_trainer(recipe, **saving, output_dir=str(tmp_path / "other"))
-    resumed.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-3"))
-    for name in ("entropy_control/coef", "entropy_control/clamped_entropy", "loss"):
-        assert logged(resumed, name)[-3:] == logged(straight, name)[-3:], f"{name} differs after the resume"
-
-
-def checkpointed(make_trainer: Make, tmp_path: Path) -> Path:
-    trainer = make_trainer(
-        recipes.aent(clamp=0.4, **BAND),
-        max_steps=1,
-        save_strategy="steps",
-        save_steps=1,
-        output_dir=str(tmp_path / "run"),
-    )
-    trainer.train()
-    return tmp_path / "run" / "checkpoint-1"
-
-
-@pytest.mark.train
-@pytest.mark.parametrize("damage", ["missing", "truncated", "foreign"])
-def test_a_damaged_state_is_never_a_silent_restart(make_trainer: Make, tmp_path: Path, damage: str) -> None:
-    folder = checkpointed(make_trainer, tmp_path)
-    recipe, says = recipes.aent(clamp=0.4, **BAND), FILE
-    if damage == "missing":
-        (folder / FILE).unlink()
-    elif damage == "truncated":
-        (folder / FILE).write_text((folder / FILE).read_text()[:20])
-    else:
-        recipe, says = recipes.aent(clamp=0.4, **{**BAND, "low": 2.5}), "low"
-    with pytest.raises(ValueError, match=says):
-        make_trainer(recipe, max_steps=2).train(resume_from_checkpoint=str(folder))
-
-
-def test_the_state_file_is_json_that_anyone_can_read(make_trainer: Make, tmp_path: Path) -> None:
-    state = json.loads((checkpointed(make_trainer, tmp_path) / FILE).read_text())
-    assert state["recipe"] == "aent"
-    assert math.isfinite(state["regulator"]["open"]["sum"])
 
 
 # --- models with adapters and experts ----------------------------------------------------------

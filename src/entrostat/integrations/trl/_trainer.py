@@ -40,6 +40,7 @@ from entrostat.integrations.trl._recorder import Recorder
 from entrostat.integrations.trl._redraw import draw_again
 from entrostat.integrations.trl._reduction import host_weight
 from entrostat.integrations.trl._refusals import refuse_conflicts, refuse_head, warn_if_inert
+from entrostat.integrations.trl._resume import load_rollouts, save_rollouts, wind
 from entrostat.integrations.trl._window import Window, step_tokens
 from entrostat.losses import token_mean
 from entrostat.recipes import Recipe
@@ -118,6 +119,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
         self._term: Tensor | None = None
         self._old_passes: list[tuple[Tensor, Measured]] | None = None
         self._pending_state: dict[str, Any] | None = None
+        self._sampler: Any = None
         self.add_callback(_Begin(self))
 
     # --- one micro-batch -------------------------------------------------------------------------------------------
@@ -295,7 +297,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
     # --- the run ---------------------------------------------------------------------------------------------------
 
     def begin(self, max_steps: int) -> None:
-        """Called when training begins: bind the run's length and restore the controller of a resumed run."""
+        """Called when training begins: bind the run's length and put a resumed run where it was."""
         windows = max_steps
         if self.recipe.window != "step":
             per_rollout = self.args.steps_per_generation * self.num_iterations
@@ -304,18 +306,41 @@ class EntropyGRPOTrainer(GRPOTrainer):
         if self._pending_state is not None:
             self.regulator.load_state_dict(self._pending_state, ranks=self._ranks)
             self._pending_state = None
+            if self._sampler is not None:
+                wind(self._sampler, int(self.state.epoch or 0))
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
-        state = {"recipe": self.recipe.name, "regulator": self.regulator.state_dict(reduce=self._reduce)}
+        folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        rollout_step = self._step % (self.args.steps_per_generation * self.num_iterations)
+        if rollout_step:
+            rank = self.accelerator.process_index
+            save_rollouts(folder, self._buffered_inputs, rank=rank, ranks=self._ranks)
+            self.accelerator.wait_for_everyone()
+        regulator = self.regulator.state_dict(reduce=self._reduce)
         if self.args.should_save:
-            folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+            state = {"recipe": self.recipe.name, "regulator": regulator, "rollout_step": rollout_step}
             write_state(folder, state)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is not None:
-            self._pending_state = read_state(Path(checkpoint))["regulator"]
+        if checkpoint is None:
+            return
+        state = read_state(Path(checkpoint), recipe=self.recipe.name, more=["rollout_step"])
+        self._pending_state = state["regulator"]
+        self._step = state["rollout_step"]
+        if self._step:
+            self._buffered_inputs = load_rollouts(
+                Path(checkpoint),
+                rank=self.accelerator.process_index,
+                ranks=self._ranks,
+                parts=self.args.steps_per_generation,
+                device=self.accelerator.device,
+            )
+
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        self._sampler = super()._get_train_sampler(dataset)
+        return self._sampler
 
     # --- one rollout batch -----------------------------------------------------------------------------------------
 

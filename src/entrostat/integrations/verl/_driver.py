@@ -85,10 +85,4 @@ class Driver:
         Raises:
             ValueError: no state there, a damaged one, or that of another recipe or controller.
         """
-        state = read_state(Path(folder))
-        if (recipe := state["recipe"]) != self.recipe.name:
-            raise ValueError(
-                f"the state in {folder} is of recipe {recipe!r}, this run has {self.recipe.name!r}. "
-                "Resume from another checkpoint, or start the run anew."
-            )
-        self.regulator.load_state_dict(state["regulator"])
+        self.regulator.load_state_dict(read_state(Path(folder), recipe=self.recipe.name)["regulator"])

@@ -1,0 +1,66 @@
+"""A plain TRL script, run by `test_resume.py`: train, write every log entry at once, keep a checkpoint of every step.
+
+Three micro-batches per rollout batch and two per step, so most checkpoints fall in the middle of a rollout batch. Five
+rollout batches and eight steps per epoch, in an order that TRL shuffles.
+
+    resume_script.py OUT
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast, TrainerCallback
+from trl import GRPOConfig
+
+from entrostat import recipes
+from entrostat.integrations.trl import EntropyGRPOTrainer
+
+STEPS = 14
+BAND: dict[str, Any] = {"low": 3.0, "high": 3.2, "initial": 0.5, "rate": 0.5, "floor": 0.0, "ceiling": 5.0, "warmup": 1}
+
+
+class Log(TrainerCallback):
+    """Appends each log entry to a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        with self._path.open("a") as file:
+            file.write(json.dumps({**(logs or {}), "step": state.global_step}) + "\n")
+
+
+def even_words(completions: list[str], **_: Any) -> list[float]:
+    return [sum(word[1:] in "02468" for word in text.split()) / 6 for text in completions]
+
+
+def train(out: Path, checkpoint: Path | None = None, **changes: Any) -> Any:
+    """Train the model in OUT/model, writing OUT/log.jsonl."""
+    settings: dict[str, Any] = {
+        "use_cpu": True, "bf16": False, "per_device_train_batch_size": 4, "num_generations": 4,
+        "gradient_accumulation_steps": 2, "steps_per_generation": 3, "max_completion_length": 6, "max_steps": STEPS,
+        "learning_rate": 1e-2, "logging_steps": 1, "report_to": "none", "save_steps": 1, "disable_tqdm": True,
+        "gradient_checkpointing": False,
+    }  # fmt: skip
+    trainer = EntropyGRPOTrainer(
+        LlamaForCausalLM.from_pretrained(out / "model"),
+        even_words,
+        args=GRPOConfig(str(out), **{**settings, **changes}),
+        train_dataset=Dataset.from_list([{"prompt": f"<bos> w{number} w{number + 1}"} for number in range(16)]),
+        processing_class=PreTrainedTokenizerFast.from_pretrained(out / "model"),
+        recipe=recipes.aent(clamp=0.4, **BAND, anneal=0.3),
+        callbacks=[Log(out / "log.jsonl")],
+    )
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    return trainer
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    train(Path(sys.argv[1]))
