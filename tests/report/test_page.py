@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,15 +97,45 @@ def test_every_panel_has_a_plot_its_numbers_and_words_for_it(four_recipes: Path)
     described = plots["plot-entropy"]["aria-label"]
     assert described is not None
     assert "none: starts at 0.394, ends at 0.125, between 0.100 and 0.394" in described
-    assert "Not on record in any run: silent groups, clipped from below and clipped from above." in text
+    missing = "bonus's share of the loss, silent groups, clipped from below and clipped from above"
+    assert f"Not on record in any run: {missing}." in text
 
 
-def test_a_recipe_has_three_seeds_one_median_and_its_band(four_recipes: Path) -> None:
+def test_a_recipe_has_three_seeds_their_middle_half_one_median_and_its_band(four_recipes: Path) -> None:
     data = json.loads(Page(without_plotly(written(four_recipes))).script)
     lines = [(line["g"], line["kind"]) for line in data["panels"][0]["lines"]]
     aent = [group["name"] for group in data["groups"]].index("aent")
-    assert [kind for index, kind in lines if index == aent] == ["band", "seed", "seed", "seed", "median"]
+    assert [kind for index, kind in lines if index == aent] == ["band", "half", "seed", "seed", "seed", "median"]
     assert len({group["slot"] for group in data["groups"]}) == 4
+
+
+def test_two_seeds_have_no_middle_half(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed in range(2):
+        make_run("none", seed=seed)
+    text = written(tmp_path)
+    assert {line["kind"] for panel in island(text)["panels"] for line in panel["lines"]} == {"seed", "median"}
+    assert 'id="halves"' not in text
+
+
+def test_the_middle_half_runs_along_the_quartiles_and_back(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed in range(5):
+        make_run("none", seed=seed, steps=2, entropy=0.1 * (seed + 1))
+    panel = island(written(tmp_path))["panels"][0]
+    (half,) = [line for line in panel["lines"] if line["kind"] == "half"]
+    assert (half["x"], half["y"]) == ([1, 2, 2, 1], [0.2, 0.2, 0.4, 0.4])
+
+
+def test_the_bonus_share_is_of_the_size_of_the_loss(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("aent", bonus=-0.01, loss=lambda step: (0.02, -0.01, 0.0)[step % 3])
+    (panel,) = [panel for panel in island(written(tmp_path))["panels"] if panel["key"] == "bonus_share"]
+    # 0.01 of 0.04, of 0.01 and of 0.02, from step 1 on
+    (line,) = [line for line in panel["lines"] if line["kind"] == "seed"]
+    assert line["y"][:3] == [1.0, 0.5, 0.25]
+
+
+def island(text: str) -> Any:
+    """The data of the curves."""
+    return json.loads(Page(without_plotly(text)).script)
 
 
 def tables(directory: Path) -> dict[str, dict[str, list[str]]]:

@@ -104,8 +104,34 @@ def smoothed(values: Sequence[float], window: int) -> list[float]:
 
 def medians(series: Iterable[Sequence[tuple[int, float]]]) -> list[tuple[int, float]]:
     """Return, for each step on record, the median over the seeds that have it."""
-    by_step: dict[int, list[float]] = {}
+    return [(step, statistics.median(values)) for step, values in sorted(_by_step(series).items())]
+
+
+def quartiles(series: Iterable[Sequence[tuple[int, float]]], least: int = 3) -> list[tuple[int, float, float]]:
+    """Return (step, lower, upper quartile) for each step that at least `least` seeds have.
+
+    Example:
+        >>> quartiles([[(1, 0.0)], [(1, 1.0)], [(1, 2.0), (2, 5.0)]])
+        [(1, 0.5, 1.5)]
+    """
+    return [
+        (step, _quantile(values, 0.25), _quantile(values, 0.75))
+        for step, values in sorted(_by_step(series).items())
+        if len(values) >= least
+    ]
+
+
+def _quantile(values: Sequence[float], share: float) -> float:
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+
+def _by_step(series: Iterable[Sequence[tuple[int, float]]]) -> dict[int, list[float]]:
+    found: dict[int, list[float]] = {}
     for points in series:
         for step, value in points:
-            by_step.setdefault(step, []).append(value)
-    return [(step, statistics.median(values)) for step, values in sorted(by_step.items())]
+            found.setdefault(step, []).append(value)
+    return found

@@ -105,6 +105,7 @@ def _notes(runs: list[Run]) -> str:
         "start is the mean of the first 5. The last model is evaluated, never the best one.",
         "The numbers above a plot are where its bold lines end, so they are medians; those of the table are means.",
         f"Thin lines are single seeds as recorded. The bold line is the median over seeds{calm}. "
+        "The strip around it is the middle half of the seeds, quartile to quartile, where there are three or more. "
         "Lines of many points are thinned for drawing; the least and the greatest of every stretch stay.",
         f"A finding must last {WINDOW} steps. Collapsed: entropy under {COLLAPSED:.0%} of its start until the "
         f"end. Exploded: entropy over {EXPLODED:g} times its start. Leaked: over {LEAKED:.0%} of the probability "

@@ -21,6 +21,7 @@ from entrostat.report._token_view import TokenView, view_data, view_html
 from entrostat.report._words import account, chip, headline, standfirst, unfinished, warnings
 
 _SLOTS = 8
+_HALVES = '<button type="button" id="halves" aria-pressed="true" title="interquartile band">middle half</button>'
 _DASHES = ("solid", "dash", "dot")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "pentagon")
 _SECTIONS = {
@@ -127,7 +128,7 @@ def page(
         standfirst=_standfirst(standfirst(groups, ks, look.name)),
         made=_made(groups, runs),
         unfinished=_unfinished(runs),
-        curves=_legend(groups, look) + _hero(drawings, look) if drawings else "",
+        curves=_legend(groups, drawings, look) + _hero(drawings, look) if drawings else "",
         accounts=_accounts(groups, ks, look),
         sections=_sections(drawings, look) + _absent(absent),
         law=_law(groups, drawings, look),
@@ -192,7 +193,8 @@ def _unfinished(runs: list[Run]) -> str:
     return f'<div class="unfinished" role="note">{text}<ul>{items}</ul></div>'
 
 
-def _legend(groups: list[Group], look: Look) -> str:
+def _legend(groups: list[Group], drawings: list[Drawing], look: Look) -> str:
+    halves = any(line["kind"] == "half" for drawing in drawings for line in drawing.lines)
     buttons = "".join(
         f'<button type="button" class="{look.style(group)}" data-group="{i}" aria-pressed="true">'
         f'{_swatch(look.dash(group))}<span class="what">{label(group.label)}</span></button>'
@@ -200,6 +202,7 @@ def _legend(groups: list[Group], look: Look) -> str:
     )
     views = (
         '<span class="views"><button type="button" id="seeds" aria-pressed="true">every seed</button>'
+        f"{_HALVES if halves else ''}"
         '<button type="button" id="reset" disabled>whole run</button></span>'
     )
     noscript = "<noscript><p>The curves are drawn by a script; their numbers stand under each title.</p></noscript>"

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from entrostat.analysis._statistics import medians, smoothed
+from entrostat.analysis._statistics import medians, quartiles, smoothed
 from entrostat.report._facts import Group
 from entrostat.report._lines import Point, outline, packed, thinned
 from entrostat.report._load import Run
@@ -67,6 +67,12 @@ def _pass_at(k: str, split: str) -> Panel:
     )
 
 
+def _bonus_share(run: Run) -> list[Point]:
+    sized = ((one.step, abs(one.bonus), abs(one.loss - one.bonus)) for one in run.steps if one.loss is not None)
+    shares = ((step, bonus / (bonus + rest)) for step, bonus, rest in sized if bonus + rest > 0)
+    return [(step, share) for step, share in shares if math.isfinite(share)]
+
+
 def _useless(run: Run) -> list[Point]:
     return [(step, max(value, FLOOR)) for step, value in run.series("useless_mass")]
 
@@ -92,6 +98,14 @@ _CONTROL = (
     ),
     _step("coef", "Coefficient", "How hard the recipe pushes in this step.", "control"),
     _step("bonus", "Bonus", "What the recipe's terms added to the loss.", "control"),
+    Panel(
+        key="bonus_share",
+        title="Bonus's share of the loss",
+        note="Its size against that of the rest. A policy loss can be near 0 and still teach: read where it goes.",
+        section="control",
+        series=_bonus_share,
+        share=True,
+    ),
     _step("kept_mass", "Kept mass", "Probability of the tokens the measure keeps.", "control", share=True),
 )
 _REWARD = _step("reward", "Reward", "Mean reward of the rollouts behind the step.", "learning")
@@ -136,7 +150,7 @@ class Drawing:
 def drawings(groups: list[Group], chosen: list[Panel], budget: int = 200_000) -> list[Drawing]:
     """Return every panel that has data. `budget` bounds the points of all lines together."""
     runs = sum(len(group.runs) for group in groups)
-    limit = max(200, min(1500, budget // max(1, len(chosen) * (runs + len(groups)))))
+    limit = max(200, min(1500, budget // max(1, len(chosen) * (runs + 3 * len(groups)))))
     made = (_drawing(panel, groups, limit) for panel in chosen)
     return [drawing for drawing in made if drawing is not None]
 
@@ -166,6 +180,8 @@ def _group_lines(
     lines: list[dict[str, Any]] = []
     if panel.band and (edges := _band(group)):
         lines.append({"g": index, "kind": "band", **packed(edges)})
+    if edges := _middle_half(panel, seeds, limit):
+        lines.append({"g": index, "kind": "half", **packed(edges)})
     lines += [{"g": index, "kind": "seed", **packed(thinned(points, limit))} for points in seeds]
     lines.append({"g": index, "kind": "median", **packed(thinned(_calm(panel, middle), limit))})
     return lines
@@ -176,6 +192,14 @@ def _band(group: Group) -> list[Point]:
     low = medians(run.series("band_low") for run in group.runs)
     high = medians(run.series("band_high") for run in group.runs)
     return outline(low, high) if low and high else []
+
+
+def _middle_half(panel: Panel, seeds: list[list[Point]], limit: int) -> list[Point]:
+    # Smoothed as the median is, or the bold line would leave it.
+    found = quartiles(seeds)
+    low = thinned(_calm(panel, [(step, low) for step, low, _ in found]), limit)
+    high = thinned(_calm(panel, [(step, high) for step, _, high in found]), limit)
+    return [*low, *reversed(high)]
 
 
 def window(length: int) -> int:

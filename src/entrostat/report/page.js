@@ -4,7 +4,7 @@
 (() => {
   const data = JSON.parse(document.getElementById("curves").textContent);
   const touch = matchMedia("(pointer: coarse)").matches;
-  const state = { hidden: new Set(), seeds: true, range: null, log: {} };
+  const state = { hidden: new Set(), seeds: true, halves: true, range: null, log: {} };
   const plots = data.panels.map((panel) => ({ panel, node: document.getElementById(`plot-${panel.key}`), near: false, stale: true }));
   plots.forEach(({ panel }) => (state.log[panel.key] = panel.log));
 
@@ -18,6 +18,8 @@
     const base = { type: "scatter", x: line.x, x0: line.x0, dx: line.dx, y: line.y, visible: !state.hidden.has(line.g), hoverinfo: "skip", showlegend: false };
     if (line.kind === "band")
       return { ...base, mode: "lines", fill: "toself", fillcolor: faded(color, 0.13), line: { width: 1, dash: "dot", color: faded(color, 0.6) } };
+    if (line.kind === "half")
+      return { ...base, mode: "lines", visible: base.visible && state.halves, fill: "toself", fillcolor: faded(color, 0.18), line: { width: 0 } };
     if (panel.plane) return { ...base, ...plane(line, panel, group, color) };
     if (line.kind === "seed")
       return { ...base, mode: "lines", visible: base.visible && state.seeds, line: { width: 1, color: faded(color, 0.28) } };
@@ -156,6 +158,8 @@
   const reset = document.getElementById("reset");
   reset.addEventListener("click", () => zoom(null));
   toggle(document.getElementById("seeds"), (on) => { state.seeds = on; redraw(); });
+  const halves = document.getElementById("halves");
+  if (halves) toggle(halves, (on) => { state.halves = on; redraw(); });
   document.querySelectorAll(".legend, .scale").forEach((node) => (node.hidden = false));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw());
   wide.addEventListener("change", () => redraw());
