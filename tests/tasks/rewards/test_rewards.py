@@ -26,6 +26,10 @@ def verifier():
         ("18", r"\boxed{18} or rather \boxed{19}", 0.0),
         ("1/2", r"\boxed{\frac{1}{2}}", 1.0),
         (r"\frac{\sqrt{2}}{2}", r"\boxed{\frac{1}{\sqrt{2}}}", 1.0),
+        # LaTeX as people write it: MATH's own solutions leave braces out wherever they can.
+        (r"\frac12", r"\boxed{0.5}", 1.0),
+        (r"\frac{\sqrt3}2", r"\boxed{\frac{\sqrt{3}}{2}}", 1.0),
+        (r"\tfrac{\pi}4", r"\boxed{\frac{\pi}{5}}", 0.0),
         (r"x^2+2x+1", r"\boxed{(x+1)^2}", 1.0),
         (r"x^2+2x+1", r"\boxed{(x-1)^2}", 0.0),
         ("18", "I do not know", 0.0),

@@ -57,10 +57,9 @@ def guard() -> None:
 
 def same(reference: str, answer: str) -> bool:
     """Return whether two LaTeX expressions have the same value."""
-    from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse, verify
 
-    how = [LatexExtractionConfig(normalization_config=NormalizationConfig(units=True), boxed_match_priority=0)]
+    how = [LatexExtractionConfig(boxed_match_priority=0)]
     # Its own time limits are signals too, and leave a computation in C running.
     both = [
         parse("\\boxed{" + text + "}", extraction_config=how, fallback_mode="no_fallback", parsing_timeout=None)  # pyright: ignore[reportArgumentType]
