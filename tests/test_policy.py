@@ -62,7 +62,7 @@ def test_the_command_line_has_these_commands_and_options() -> None:
     from entrostat.cli import app
 
     commands = {command.callback.__name__ for command in app.registered_commands if command.callback}
-    assert {"run", "report", "recipes", "cite", "doctor", "lab", "bench"} <= commands
+    assert {"run", "report", "recipes", "cite", "doctor", "lab", "bench", "diagnose", "calibrate", "watch"} <= commands
     run = next(command.callback for command in app.registered_commands if command.callback.__name__ == "run")
     assert set(inspect.signature(run).parameters) == {
         "job_file", "recipe", "seeds", "steps", "model", "out", "report_to", "resume", "print_config",

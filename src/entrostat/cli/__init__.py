@@ -12,6 +12,7 @@ from entrostat.cli._machine import bench, doctor
 from entrostat.cli._recipes import recipes
 from entrostat.cli._run import run
 from entrostat.cli._runs import cite, diagnose, report
+from entrostat.cli._watch import watch
 
 __all__ = ["app", "main"]
 
@@ -19,7 +20,7 @@ app = typer.Typer(
     help="Entropy control for LLM reinforcement learning.", no_args_is_help=True, add_completion=False,
     pretty_exceptions_enable=False,
 )  # fmt: skip
-for command in (run, report, diagnose, calibrate, recipes, cite, lab, bench, doctor):  # as `--help` lists them
+for command in (run, watch, report, diagnose, calibrate, recipes, cite, lab, bench, doctor):  # as `--help` lists them
     app.command()(command)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from entrostat.files import Tail
 from entrostat.job import Job, RecipeJob
-from entrostat.records import StepRecord, decode, read
+from entrostat.records import EvaluationRecord, StepRecord, decode, read
 from entrostat.runs._directory import JobDirectory, RunDirectory
 
 GRACE_SECONDS = 60
@@ -41,6 +41,7 @@ class Running:
     directory: RunDirectory
     process: subprocess.Popen[bytes] | None = None
     last: StepRecord | None = None
+    evaluated: EvaluationRecord | None = None
     status: str = "waiting"
     error: str = ""
     _tail: Tail | None = field(default=None, repr=False)
@@ -57,6 +58,8 @@ class Running:
             record = decode(line)
             if isinstance(record, StepRecord):
                 self.last = record
+            else:
+                self.evaluated = record
         if self.process is not None and self.process.poll() is not None:
             self._end(self.process.returncode)
 

@@ -11,8 +11,7 @@ from rich.table import Table
 
 from entrostat.job import Job
 from entrostat.runs._pool import Running
-
-_BAR = 20
+from entrostat.screen import Row, run_table
 
 
 class Progress:
@@ -21,6 +20,7 @@ class Progress:
     def __init__(self, job: Job, console: Console) -> None:
         self._job, self._console = job, console
         self._started = time.monotonic()
+        self._before: int | None = None
         self._live = Live(console=console, refresh_per_second=2, transient=True) if console.is_terminal else None
         self._said: dict[str, int] = {}
 
@@ -37,35 +37,37 @@ class Progress:
 
     def show(self, runs: list[Running]) -> None:
         """Show how the runs stand."""
+        if self._before is None:
+            self._before = sum(map(_done, runs))  # what a resume found cost this process no time
         if self._live:
-            self._live.update(self._table(runs))
+            self._live.update(self.table(runs))
         else:
             self._lines(runs)
 
-    def _table(self, runs: list[Running]) -> Table:
-        table = Table(
-            title=f"{self._elapsed()} gone, {self._left(runs)}", title_justify="left", box=None, pad_edge=False
+    def table(self, runs: list[Running]) -> Table:
+        """Return what a terminal shows."""
+        rows = [
+            Row(
+                name=run.name, planned=self._job.steps, status=run.status, last=run.last, evaluated=run.evaluated
+            )
+            for run in runs
+        ]  # fmt: skip
+        return run_table(
+            rows,
+            width=self._console.width,
+            plain=not self._console.encoding.startswith("utf"),
+            title=f"{self._elapsed()} gone, {self._left(runs)}",
         )
-        for heading in ("run", "", "step", "entropy", "band", "coef", "reward"):
-            table.add_column(heading, justify="left" if heading in ("run", "") else "right")
-        for run in runs:
-            step = run.last.step if run.last else 0
-            filled = round(_BAR * step / self._job.steps)
-            bar = "━" * filled + "╌" * (_BAR - filled)
-            table.add_row(run.name, bar, f"{step}/{self._job.steps}", *_figures(run))
-        return table
 
     def _lines(self, runs: list[Running]) -> None:
         for run in runs:
-            tenth = 10 * (run.last.step if run.last else 0) // self._job.steps
+            tenth = 10 * _done(run) // self._job.steps
             if run.status == "waiting" or self._said.get(run.name) == tenth:
                 continue
             self._said[run.name] = tenth
             if run.last:
-                entropy, _, coef, reward = _figures(run)
                 step = f"step {run.last.step}/{self._job.steps}"
-                figures = f"entropy {entropy}  coef {coef}  reward {reward}"
-                self._console.print(f"{self._elapsed()}  {run.name}  {step}  {figures}", highlight=False)
+                self._console.print(f"{self._elapsed()}  {run.name}  {step}  {_figures(run)}", highlight=False)
             else:
                 self._console.print(f"{self._elapsed()}  {run.name}  started", highlight=False)
 
@@ -73,21 +75,24 @@ class Progress:
         return _clock(time.monotonic() - self._started)
 
     def _left(self, runs: list[Running]) -> str:
-        total = self._job.steps * len(runs)
-        done = sum(run.last.step if run.last else 0 for run in runs)
-        if done < total / 50:
+        done = sum(map(_done, runs)) - (self._before or 0)
+        left = sum(self._job.steps - _done(run) for run in runs if run.status in ("waiting", "running"))
+        if done < self._job.steps * len(runs) / 50:
             return "time left not known yet"
-        return f"about {_clock((time.monotonic() - self._started) * (total - done) / done)} left"
+        return f"about {_clock((time.monotonic() - self._started) * left / done)} left"
 
 
-def _figures(run: Running) -> tuple[str, str, str, str]:
-    last = run.last
-    if last is None:
-        return ("", "", "", run.status)
-    band = "" if last.band_low is None else f"{last.band_low:.2f}-{last.band_high:.2f}"
-    reward = "" if last.reward is None else f"{last.reward:.2f}"
-    return (f"{last.clamped_entropy:.3f}", band, f"{last.coef:.4f}", reward)
+def _done(run: Running) -> int:
+    return run.last.step if run.last else 0
+
+
+def _figures(run: Running) -> str:
+    if run.last is None:
+        return run.status
+    reward = "" if run.last.reward is None else f"{run.last.reward:.2f}"
+    return f"entropy {run.last.clamped_entropy:.3f}  coef {run.last.coef:.4f}  reward {reward}"
 
 
 def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
