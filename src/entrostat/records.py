@@ -22,6 +22,7 @@ from typing import Any, TypeAlias
 from entrostat.files import replace_text
 
 SCHEMA = 1
+_MOST = 1e100
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,8 @@ _KINDS: dict[str, type[StepRecord] | type[EvaluationRecord]] = {
 
 
 def encode(record: Record) -> str:
-    """Return the JSON line of a record, without the line break. Numbers that are not finite become `null`.
+    """Return the JSON line of a record, without the line break. Numbers that are not finite, or beyond 1e100, become
+    `null`.
 
     Example:
         >>> line = encode(EvaluationRecord(step=0, split="test", pass_at={"1": 0.25}, problems=4, samples=1,
@@ -101,13 +103,8 @@ def encode(record: Record) -> str:
         {'1': 0.25}
     """
     kind = "step" if isinstance(record, StepRecord) else "evaluation"
-    fields = {name: _json_number(value) for name, value in dataclasses.asdict(record).items()}
+    fields = {name: _measured(value) for name, value in dataclasses.asdict(record).items()}
     return json.dumps({"schema": SCHEMA, "kind": kind, **fields}, allow_nan=False)
-
-
-def _json_number(value: Any) -> Any:
-    # A NaN would make the line invalid JSON for every reader but Python's.
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def decode(line: str) -> Record:
@@ -120,6 +117,8 @@ def decode(line: str) -> Record:
         fields = json.loads(line)
     except json.JSONDecodeError as error:
         raise ValueError(f"not a JSON line: {error.msg}") from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, brackets by the thousand
+        raise ValueError("not a JSON line of ours") from None
     if not isinstance(fields, dict):
         raise ValueError("not a JSON object")
     schema, kind = fields.pop("schema", None), fields.pop("kind", None)
@@ -137,6 +136,7 @@ def _build(cls: type[StepRecord] | type[EvaluationRecord], fields: dict[str, Any
         raise ValueError(f"missing fields {missing}")
     if unknown := sorted(fields.keys() - known.keys()):
         raise ValueError(f"unknown fields {unknown}")
+    fields = {name: _measured(value) for name, value in fields.items()}
     for name, value in fields.items():
         _check_type(name, value, str(known[name].type))
     # `null` stands for a number that was not finite when it was written.
@@ -146,13 +146,20 @@ def _build(cls: type[StepRecord] | type[EvaluationRecord], fields: dict[str, Any
     return cls(**values)
 
 
+def _measured(value: Any) -> Any:
+    # A NaN would make the line invalid JSON for every reader but Python's, which reads 1e999 too. No tensor of a
+    # training holds 1e100, and sums over a run of such numbers would overflow.
+    return None if isinstance(value, float) and not abs(value) < _MOST else value
+
+
 def _check_type(name: str, value: Any, annotation: str) -> None:
     expected: dict[str, tuple[type, ...]] = {"int": (int,), "str": (str,), "dict[str, float]": (dict,)}
     types = expected.get(annotation, (int, float, type(None)))
-    if isinstance(value, bool) or not isinstance(value, types):
+    too_large = isinstance(value, int) and abs(value) >= _MOST
+    if isinstance(value, bool) or not isinstance(value, types) or too_large:
         raise ValueError(f"field {name!r} should be {annotation}, got {value!r}")
     numbers: list[Any] = list(value.values()) if isinstance(value, dict) else []
-    if not all(isinstance(number, int | float) for number in numbers):
+    if not all(isinstance(number, int | float) and abs(number) < _MOST for number in numbers):
         raise ValueError(f"field {name!r} should be {annotation}, got {value!r}")
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from entrostat.cli._screen import Json, console
+from entrostat.cli._screen import Json, console, make_folder
 
 
 def lab(
@@ -27,11 +27,12 @@ def lab(
         rows = [{"name": one.name, "topic": one.topic, "statement": one.statement} for one in listed]
         _show(rows, json)
         return
+    if report is not None:
+        make_folder(report)
     checked = laboratory.run_claims(None if claim is None else [claim], quick, say=_silent if json else print)
     if json:
         print(json_module.dumps([_outcome(one) for one in checked], indent=1))
     if report is not None:
-        report.mkdir(parents=True, exist_ok=True)
         console.print(f"Page: {laboratory.write_page(checked, report / 'lab.html')}", highlight=False)
 
 

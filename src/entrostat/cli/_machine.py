@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from entrostat.cli._screen import Json, console
+from entrostat.cli._screen import Json, console, make_folder
 
 
 def bench(
@@ -21,6 +21,8 @@ def bench(
     """Time and memory of the entropy operations on this machine, against the published algorithm and the host's."""
     from entrostat import bench as benchmark
 
+    if out is not None:
+        make_folder(out)
     benchmark.main(out, quick, json)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -48,7 +48,14 @@ def cite(
         name
         for directory in directories
         for run in run_directories(directory)
-        for name in run.info()["recipe"].split("+")
+        for name in _recipe(run.info(), run.info_path).split("+")
     }
     entries = [recipe_list.describe(name)["bibtex"] for name in sorted(used)]
     print("\n\n".join(entry for entry in entries if entry))
+
+
+def _recipe(info: dict[str, Any], path: Path) -> str:
+    recipe = info.get("recipe")
+    if not isinstance(recipe, str):
+        raise ValueError(f"{path}: field 'recipe' should be str, got {recipe!r}.")
+    return recipe

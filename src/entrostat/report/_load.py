@@ -152,7 +152,7 @@ def _load_run(path: Path) -> Run:
 def _json_object(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         raise ValueError(f"{path} is not JSON text: remove the run's directory to start it anew.") from None
     if not isinstance(value, dict):
         raise ValueError(f"{path} holds no JSON object: remove the run's directory to start it anew.")

@@ -76,7 +76,7 @@ class RunDirectory:
         """
         try:
             info = json.loads(self.info_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             raise ValueError(
                 f"{self.info_path} is missing or damaged: {self.path} is not the directory of a run."
             ) from None

@@ -23,7 +23,8 @@ def summary(runs: Sequence[RunDirectory]) -> Table:
         if run.info()["status"] == "done":
             records = read(run.records)
             steps = [record for record in records if isinstance(record, StepRecord)]
-            finished.setdefault(run.info()["label"], []).append((steps, _judged(records)))
+            if steps:
+                finished.setdefault(run.info()["label"], []).append((steps, _judged(records)))
     ks = _common_ks([evaluations for group in finished.values() for _, evaluations in group])
     table = Table("recipe", "entropy", *(f"pass@{k}" for k in ks), box=None, pad_edge=False)
     if ks:
