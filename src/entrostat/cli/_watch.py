@@ -30,7 +30,8 @@ def watch(
     if once:
         console.print(_frame(follower.look()))
         return
-    served = Page(directory, port=port, every=every) if page else None
+    # A page that comes anew more often cannot be read.
+    served = Page(directory, port=port, every=max(10.0, every)) if page else None
     try:
         _follow(follower, served, every)
     except KeyboardInterrupt:
