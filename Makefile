@@ -72,7 +72,7 @@ trl-releases: $(TRL_RELEASES:%=.venv/trl-%.done)
 	rm -rf .venv/trl-$* && $(PYTHON) -m venv .venv/trl-$*
 	grep -v '^trl==' constraints.txt > .venv/trl-$*/constraints.txt
 	.venv/trl-$*/bin/python -m pip --disable-pip-version-check --quiet install --constraint .venv/trl-$*/constraints.txt \
-		--editable '.[run]' 'trl==$*.*' pytest hypothesis peft
+		--editable '.[run]' 'trl==$*.*' pytest hypothesis peft pillow
 	OMP_NUM_THREADS=1 .venv/trl-$*/bin/python -m pytest tests/integrations/trl
 	.venv/trl-$*/bin/python docs/make_compatibility.py
 

@@ -27,6 +27,10 @@ the coefficient follows its law, that the bonus in the loss is the coefficient t
 model moves. *Rejected* means that the trainer is refused when it is made; *untested* that nobody has tried.
 """
 FOOT = """
+TRL 1.14 is out of range and refused at import: its trainer scores with the full logits unless Liger is on, and there is
+no `add_fused_lm_head` to give a model a head of ours (1.14.2: `_get_per_token_logps_and_entropies` hands over to
+`_full_logits_logps` or `_chunked_logps`, and only the latter calls a kernel). 1.15 has the head for every path.
+
 ## Several processes
 
 `tests/integrations/trl/test_ranks.py` holds two gloo ranks against one process for every recipe (coefficients,
