@@ -127,6 +127,8 @@ def test_a_reward_of_ones_own_gets_the_columns(tmp_path: Path, tokenizer: Any, m
         "def short(completions, **_):\n    return [1.0]\n"
         "def strange(completions, **_):\n    return ['x' for _ in completions]\n"
         "def nan(completions, **_):\n    return [float('nan') for _ in completions]\n"
+        "def one(completions, **_):\n    return 1.0\n"
+        "def broken(completions, levle, **_):\n    return levle\n"
     )
     path = write(tmp_path / "a.jsonl")
     made = task(path, tokenizer, reward="my_reward_module.graded", correct_from=0.5)
@@ -137,6 +139,23 @@ def test_a_reward_of_ones_own_gets_the_columns(tmp_path: Path, tokenizer: Any, m
     for name, words in {"short": "give 2 numbers", "strange": "finite numbers", "nan": "finite numbers"}.items():
         with pytest.raises(ValueError, match=words):
             task(path, tokenizer, reward=f"my_reward_module.{name}").score(problems[:2], ["", ""])
+    for name, words in {"one": "not iterable", "broken": "'levle'"}.items():
+        with pytest.raises(RuntimeError, match=f"the reward 'my_reward_module.{name}' failed with TypeError.*{words}"):
+            task(path, tokenizer, reward=f"my_reward_module.{name}").score(problems[:2], ["", ""])
+
+
+def test_a_column_that_some_rows_lack_is_none_there(
+    tmp_path: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    Path("reward_of_hints.py").write_text(
+        "def hinted(hint, **_):\n    return [float(one is not None) for one in hint]\n"
+    )
+    rows = [{**row, "hint": "h"} if place % 2 else row for place, row in enumerate(ROWS)]
+    made = task(write(tmp_path / "a.jsonl", rows), tokenizer, reward="reward_of_hints.hinted")
+    wanted = [float(int(one.prompt.split()[0]) % 2) for one in made.train]
+    assert made.score(made.train, [""] * len(made.train)) == wanted
 
 
 REFUSED = [
@@ -171,6 +190,7 @@ def test_what_cannot_be_used_is_refused(data: dict[str, Any], words: str, tmp_pa
         ("a.jsonl", "[1]\n", "every row must be an object"),
         ("a.jsonl", '{"question": 3, "result": "#### 1"}\n', "be a text or a list of messages"),
         ("a.jsonl", '{"question": "3", "result": null}\n', "be a text or a number"),
+        ("a.jsonl", '{"question": "3", "result": NaN}\n', "be a text or a number"),
         ("a.jsonl", "", "hold rows"),
         ("a.txt", "1", "end in .jsonl"),
         ("a.parquet", "1", "a.parquet"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -76,7 +77,9 @@ def _problem(row: dict[str, Any], data: DataJob, tokenizer: Any) -> Problem:
 
 def _answer(value: Any, data: DataJob) -> str:
     """Return the reference answer of a row."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    # What is missing in a column of numbers, pandas writes as nan.
+    missing = isinstance(value, float) and not math.isfinite(value)
+    if missing or isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(sentence(data.answer, "be a text or a number", value))
     found: str | None = str(value).strip()
     if data.answer_from == "boxed":

@@ -19,9 +19,14 @@ def reward(data: DataJob) -> Callable[[Sequence[Problem], Sequence[str]], Sequen
     function = _named(data.reward)
 
     def judge(problems: Sequence[Problem], texts: Sequence[str]) -> Sequence[float]:
-        columns = {name: [problem.source[name] for problem in problems] for name in problems[0].source}
+        # Rows of a JSON file need not all have the same columns.
+        names = dict.fromkeys(name for problem in problems for name in problem.source)
+        columns = {name: [problem.source.get(name) for problem in problems] for name in names}
         columns["prompts"] = [problem.prompt for problem in problems]
-        return function(**columns, completions=list(texts))
+        try:
+            return list(function(**columns, completions=list(texts)))
+        except Exception as error:  # the function is the user's: it may raise anything
+            raise RuntimeError(f"the reward {data.reward!r} failed with {type(error).__name__}: {error}") from error
 
     return judge
 
