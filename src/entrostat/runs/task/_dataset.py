@@ -118,5 +118,5 @@ def _chat(messages: Sequence[Any], data: DataJob, tokenizer: Any) -> str:
         raise ValueError(f"the model's chat template refuses the prompt: {error}") from None
     # Tokenizers put their first token before every text; one that the template wrote already would stand twice.
     first = tokenizer.bos_token
-    doubled = first and text.startswith(first) and tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
+    doubled = first and text.startswith(first) and tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
     return text.removeprefix(first) if doubled else text
