@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from entrostat.ops import TokenStats, linear_token_stats
+from entrostat.ops import TokenStats, _native, _native_rows, linear_token_stats
 from entrostat.ops._linear_token_stats import Head, head_stats
 from entrostat.ops._reference import reference_token_stats
 from entrostat.ops._support import Support
@@ -260,3 +260,11 @@ def test_bad_input_is_refused(change: dict[str, object], error: type[Exception],
     }  # fmt: skip
     with pytest.raises(error, match=words):
         linear_token_stats(**arguments)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_first_call_under_autocast_does_not_lose_the_compiled_code() -> None:
+    if isinstance(_native.library(), str):
+        pytest.skip("no C compiler")
+    _native_rows.missing.cache_clear()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert _native_rows.missing() is None

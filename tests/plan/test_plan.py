@@ -14,7 +14,7 @@ from entrostat.plan import Lora, ModelShape, Plan, Setup, plan_memory, shape_of
 from entrostat.plan._states import states
 from entrostat.plan._table import sentences, verdict
 from entrostat.plan._traffic import control_bytes, host_bytes
-from entrostat.plan._work import work
+from entrostat.plan._work import drawing, work
 
 from .shapes import qwen25_15b
 
@@ -148,6 +148,17 @@ def test_the_work_of_a_step(shape: ModelShape) -> None:
     again = work(shape, setup(padded=True))
     assert again.blocks == plain.blocks * 4 / 3
     assert again.attention == plain.attention * 8 / 3
+
+
+def test_the_work_of_drawing(shape: ModelShape) -> None:
+    drawn = drawing(shape, setup())
+    attention = sum(4 * 28 * 1536 * length for length in range(1536))
+    own = 2 * 1536 * (P - V * D - D) + attention + 2 * 1024 * V * D
+    assert drawn.operations == pytest.approx(64 * own, rel=1e-4)
+    assert drawn.steps == 1024
+    assert drawn.weights_read == 1024 * 2 * (P - D)
+    looked_at = sum(range(512, 1536))
+    assert drawn.cache_read == pytest.approx(64 * looked_at * 28 * 2 * 256 * 2, rel=1e-3)
 
 
 def test_as_json_and_in_words(shape: ModelShape) -> None:

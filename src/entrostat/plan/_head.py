@@ -25,11 +25,13 @@ class HeadBytes:
     """Bytes of one micro-batch."""
 
     kept: int
-    """From forward to backward: hidden states of the scored tokens, our statistics, products if they are few."""
+    """From forward to backward: hidden states of the scored tokens and our statistics."""
+    products: int
+    """Kept until the head's backward pass, which comes first, ends: all logits if they are few, else none."""
     forward: int
-    """Beside that, while the forward pass runs."""
+    """Beside these, while the forward pass runs."""
     backward: int
-    """Beside that, while the backward pass runs."""
+    """Beside these, while the head's backward pass runs."""
     waiting: int
     """Of a tied head's gradient, which waits for the embedding's until the backward pass ends."""
     statistics: int
@@ -56,7 +58,8 @@ def head_bytes(shape: ModelShape, setup: Setup) -> HeadBytes:
     copied = at_once * (vocab + shape.hidden) * 4 if size < 4 and not setup.compact and shape.lora is None else 0
     bent = chunk // size * 4 * 2 if shape.softcap else 0
     return HeadBytes(
-        kept=rows * shape.hidden * setup.stream_bytes + statistics + (logits if few else 0),
+        kept=rows * shape.hidden * setup.stream_bytes + statistics,
+        products=logits if few else 0,
         forward=copy + bent + (0 if few else chunk),
         backward=copy + bent + product + copied + (0 if few else chunk) + _gradients(shape, setup),
         waiting=shape.head_parameters * _gradient_size(setup) if shape.tied and not shape.lora else 0,

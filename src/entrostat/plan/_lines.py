@@ -68,8 +68,8 @@ def _states(shape: ModelShape, setup: Setup, held: States) -> list[Line]:
 def _update(shape: ModelShape, setup: Setup, kept: Activations, head: HeadBytes) -> list[Line]:
     how = "one input per block, blocks recomputed" if setup.checkpointing else "all a block's backward pass reads"
     size, moment = max(
-        (kept.casts + head.forward, "head, forward"),
-        (head.backward, "head, backward"),
+        (kept.casts + head.products + head.forward, "head, forward"),
+        (head.products + head.backward, "head, backward"),
         (head.waiting + kept.block + kept.transient, "a block's backward pass"),
     )
     rows = f"{setup.rows:,} scored tokens"
