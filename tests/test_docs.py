@@ -11,7 +11,9 @@ import pytest
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-@pytest.mark.parametrize("script", ["make_recipes.py", "make_performance.py", "make_compatibility.py"])
+@pytest.mark.parametrize(
+    "script", ["make_recipes.py", "make_performance.py", "make_compatibility.py", "make_scaling.py"]
+)
 def test_a_generated_page_is_up_to_date(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [script, "--check"])
     runpy.run_path(str(DOCS / script), run_name="__main__")
