@@ -5,6 +5,7 @@
 
 The options are those of tests/integrations/trl/options.py, tried as the tests try them. What came of them is kept by
 TRL release in docs/compatibility.json, so that a run in another environment (`make trl-releases`) adds its column.
+verl's rows are put there by its tests (`make verl-test`).
 """
 
 from __future__ import annotations
@@ -48,6 +49,14 @@ On a CPU, accelerate 1.15 has to be asked in its own way:
   ranks are on its list of accelerators, and `MULTI_CPU` is not. The test puts it there; all that shards after that is
   accelerate's own code.
 """
+VERL = """
+## verl
+
+Written by the tests of the plug-in as they run (`make verl-test`), on a CPU with a tiny model;
+[entrostat in verl](verl.md) says what stands in for the GPU. *Rejected* means one sentence and no training; *untested*
+that nobody has tried.
+
+"""
 
 
 def tried(only: str | None) -> dict[str, dict[str, str]]:
@@ -75,9 +84,15 @@ def tried(only: str | None) -> dict[str, dict[str, str]]:
 
 def page(results: dict[str, dict[str, Any]]) -> str:
     """Return the page for the results of all releases."""
+    trl = {name: rows for name, rows in results.items() if name != "verl"}
+    return f"{HEAD}\n## TRL\n\n{table('TRL', trl)}{FOOT}{VERL}{table('verl', results.get('verl', {}))}"
+
+
+def table(host: str, results: dict[str, dict[str, Any]]) -> str:
+    """Return the table of one host: a row per option, a column per release."""
     releases = sorted((name for name in results if name != "untested"), key=_release)
     options = list(dict.fromkeys(option for release in releases for option in results[release]))
-    lines = [HEAD, "## TRL", "", "| option | " + " | ".join(f"TRL {name}" for name in releases) + " | why |"]
+    lines = ["| option | " + " | ".join(f"{host} {name}" for name in releases) + " | why |"]
     lines.append("|---" * (len(releases) + 2) + "|")
     for option in options:
         cells = [results[release].get(option, {"result": "untested", "says": ""}) for release in releases]
@@ -85,7 +100,12 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         lines.append(f"| {option} | " + " | ".join(cell["result"] for cell in cells) + f" | {_cell(why)} |")
     for option, why in results.get("untested", {}).items():
         lines.append(f"| {option} | " + " | ".join("untested" for _ in releases) + f" | {_cell(why)} |")
-    return "\n".join(lines) + "\n" + FOOT
+    return "\n".join(lines) + "\n"
+
+
+def dumped(results: dict[str, dict[str, Any]]) -> str:
+    """Return the results as they are kept on file."""
+    return json.dumps(results, indent=1, sort_keys=True) + "\n"
 
 
 def _release(name: str) -> list[int]:
@@ -115,7 +135,7 @@ def main() -> None:
 
     results[trl.__version__] = found
     results["untested"] = dict(UNTESTED)
-    RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+    RESULTS.write_text(dumped(results))
     # Read back: the page has to follow from the file alone, in the file's order.
     PAGE.write_text(page(json.loads(RESULTS.read_text())))
 

@@ -62,7 +62,8 @@ def _verl() -> Finding:
         reason = f"{type(error).__name__}: {error}"
     if reason:
         return Finding(part="verl plug-in", version=version, state=f"not live: {reason}")
-    return Finding(part="verl plug-in", version=version, state="live: engine vendor and trainer_mode are registered")
+    state = "live: engine vendor and trainer_mode are registered; verl ignores settings without +entrostat=control"
+    return Finding(part="verl plug-in", version=version, state=state)
 
 
 def _verl_silence() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from entrostat import recipes
 from entrostat.integrations._state import FILE
 from entrostat.integrations.verl import Driver, EntropyConfig
+
+MANY = "several optimizer steps per rollout batch with entrostat.window=step"
 
 
 def aent(window: str = "step") -> Any:
@@ -41,6 +44,7 @@ def test_the_coefficient_moves_once_per_step_by_the_law() -> None:
 
 
 @pytest.mark.parametrize("window", ["step", "rollout"])
+@pytest.mark.feature("the controller's state in a checkpoint", "works", "bit for bit")
 def test_saved_and_loaded_it_goes_on_bit_for_bit(tmp_path: Path, window: str) -> None:
     seen = [0.2, 0.31, 0.17, 1.4, 0.1]
     whole = coefficients(Driver(aent(window), total_steps=5), seen)
@@ -68,9 +72,13 @@ def test_a_missing_or_foreign_state_is_refused(tmp_path: Path) -> None:
     assert json.loads((tmp_path / FILE).read_text())["recipe"] == "entropy_bonus"
 
 
-def test_a_law_per_optimizer_step_is_refused_where_the_driver_sees_only_some() -> None:
-    with pytest.raises(ValueError, match=r"entrostat\.window=rollout"):
+@pytest.mark.feature(MANY, "rejected")
+def test_a_law_per_optimizer_step_is_refused_where_the_driver_sees_only_some(
+    record_property: Callable[[str, str], None],
+) -> None:
+    with pytest.raises(ValueError, match=r"entrostat\.window=rollout") as caught:
         Driver(aent(), total_steps=5, updates=2)
+    record_property(MANY, str(caught.value))
     assert Driver(aent("rollout"), total_steps=5, updates=2).facts(3)["entrostat_step"] == 6
 
 
@@ -90,6 +98,7 @@ def composed(*overrides: str) -> Any:
 AENT = ["entrostat.recipe=aent", "+entrostat.parameters.low=0.15", "+entrostat.parameters.high=0.24"]
 
 
+@pytest.mark.feature("the Hydra group (+entrostat=control)", "works")
 def test_the_hydra_group_gives_typed_settings_and_chooses_the_trainer() -> None:
     from hydra.utils import instantiate
 
@@ -135,20 +144,27 @@ def test_a_wrong_key_type_or_value_is_refused_in_a_sentence(
     assert says in str(caught.value)
 
 
-@pytest.mark.parametrize("override", ["entrostat.recpie=aent", "entrostat=aent"])
+@pytest.mark.parametrize("override", ["entrostat.recpie=aent", "entrostat=aent", "+entrostat.recipe=aent"])
 def test_what_hydra_knows_nothing_of_it_refuses_itself(override: str) -> None:
     from hydra.errors import HydraException
 
-    with pytest.raises(HydraException, match=r"recpie|'entrostat/aent'"):
+    with pytest.raises(HydraException, match=r"recpie|'entrostat/aent'|already at 'entrostat\.recipe'"):
         composed(override)
 
 
 @pytest.mark.parametrize(
     ("override", "task", "says"),
     [
-        ("trainer.v1.trainer_mode=sync", "main_ppo.TaskRunnerV1", "`trainer_mode` must be entrostat_sync"),
-        ("trainer.v1.trainer_mode=colocate_async", "main_ppo.TaskRunnerV1", "`trainer_mode` must be entrostat_sync"),
-        ("trainer.use_v1=false", "main_ppo_v0.TaskRunner", "`trainer.use_v1` must be True"),
+        pytest.param(*row, marks=pytest.mark.feature(row[0], "rejected", row[-1]))
+        for row in [
+            ("trainer.v1.trainer_mode=sync", "main_ppo.TaskRunnerV1", "`trainer_mode` must be entrostat_sync"),
+            (
+                "trainer.v1.trainer_mode=colocate_async",
+                "main_ppo.TaskRunnerV1",
+                "`trainer_mode` must be entrostat_sync",
+            ),
+            ("trainer.use_v1=false", "main_ppo_v0.TaskRunner", "`trainer.use_v1` must be True"),
+        ]
     ],
 )
 def test_verls_own_task_refuses_a_trainer_that_would_ignore_the_recipe(override: str, task: str, says: str) -> None:

@@ -21,12 +21,18 @@ from .loop_job import PARAMETERS as LAW
 from .loop_job import overrides, write
 
 HERE = Path(__file__).parent
+MAIN = pytest.mark.feature(
+    "python -m verl.trainer.main_ppo with entrostat_sync, GRPO, two workers",
+    "works",
+    "the coefficient follows its law on the logged entropy",
+)
 STEPS, KILLED_AFTER, RESUMED_FROM = 5, 3, 2
 
 
 def launch(folder: Path, log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     """Start verl in a process group of its own."""
-    environment |= {"PYTHONPATH": str(HERE), "VERL_PLATFORM": "cpu", "VERL_FILE_LOGGER_PATH": str(log)}
+    path = os.pathsep.join(filter(None, (str(HERE), environment.get("PYTHONPATH"))))
+    environment |= {"PYTHONPATH": path, "VERL_PLATFORM": "cpu", "VERL_FILE_LOGGER_PATH": str(log)}
     environment |= {"VERL_USE_EXTERNAL_MODULES": "cpu_platform,scripted_rollout", "HF_HUB_OFFLINE": "1"}
     # Workers start when they are asked for, not one per pretended CPU.
     environment |= {"RAY_enable_worker_prestart": "0", "RAY_prestart_worker_first_driver": "0"}
@@ -85,6 +91,7 @@ def ours(step: dict[str, float], name: str) -> float:
     return step[f"actor/entrostat/{name}"]
 
 
+@MAIN
 def test_verl_trains_and_ends_well(runs: dict[str, Any]) -> None:
     assert runs["status"] == 0
     steps = [step["training/global_step"] for step in runs["killed"] + runs["resumed"]]
@@ -92,6 +99,7 @@ def test_verl_trains_and_ends_well(runs: dict[str, Any]) -> None:
     assert all(step["actor/grad_norm"] > 0 for step in runs["killed"] + runs["resumed"])
 
 
+@MAIN
 def test_the_coefficient_follows_its_law_on_the_logged_entropy(runs: dict[str, Any]) -> None:
     coef = LAW["initial"]
     for step in runs["killed"][:RESUMED_FROM] + runs["resumed"]:
@@ -102,6 +110,7 @@ def test_the_coefficient_follows_its_law_on_the_logged_entropy(runs: dict[str, A
     assert len(moved) == STEPS - RESUMED_FROM
 
 
+@MAIN
 def test_the_bonus_is_the_coefficient_times_the_entropy(runs: dict[str, Any]) -> None:
     for step in runs["killed"] + runs["resumed"]:
         assert ours(step, "bonus") == pytest.approx(-ours(step, "coef") * ours(step, "clamped_entropy"), rel=1e-5)
@@ -109,6 +118,9 @@ def test_the_bonus_is_the_coefficient_times_the_entropy(runs: dict[str, Any]) ->
         assert 0 < ours(step, "kept_mass") < 1
 
 
+@pytest.mark.feature(
+    "SIGKILL, and resume from verl's checkpoint", "works", "the next step has the same coefficient bit for bit"
+)
 def test_a_killed_run_goes_on_where_its_checkpoint_ended(runs: dict[str, Any]) -> None:
     before, after = runs["killed"][RESUMED_FROM], runs["resumed"][0]
     assert ours(before, "coef") == ours(after, "coef")

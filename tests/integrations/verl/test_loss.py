@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -67,7 +69,9 @@ def test_without_a_recipe_it_is_verls_loss(mode: str) -> None:
     assert set(their_metrics) <= set(metrics)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "mode", [pytest.param(mode, marks=pytest.mark.feature(f"loss_agg_mode={mode}", "works")) for mode in MODES]
+)
 def test_a_bonus_is_the_mean_over_tokens_whatever_verl_averages(mode: str) -> None:
     outputs, data, _, entropy = made_up()
     plain, _ = EntropyLoss(config=config(loss_agg_mode=mode), recipe=recipes.none())(outputs, data)
@@ -91,6 +95,7 @@ def test_a_tokens_weight_is_the_one_verl_gives_it(mode: str) -> None:
     assert torch.allclose(ours, theirs, atol=1e-6)
 
 
+@pytest.mark.feature("metrics through verl's reductions, over micro-batches and ranks", "works")
 def test_sums_become_means_over_all_tokens_in_verls_aggregation() -> None:
     """Two ranks, two micro-batches each, as verl's worker and driver reduce them."""
     from verl.utils import tensordict_utils as tu
@@ -140,19 +145,28 @@ def test_an_engine_without_our_outputs_is_named() -> None:
 
 
 REFUSED = [
-    ({"entropy_coeff": 0.1}, "entropy_coeff"),
-    ({"use_fused_kernels": True}, "use_fused_kernels"),
-    ({"strategy": "megatron"}, "strategy"),
+    ({"entropy_coeff": 0.1}, "entropy_coeff", "entropy_coeff"),
+    ({"use_fused_kernels": True}, "use_fused_kernels", "use_fused_kernels"),
+    ({"strategy": "megatron"}, "strategy", "engines other than FSDP"),
+    ({"policy_loss": SimpleNamespace(loss_mode="gspo")}, "loss_mode", "edits beside a loss_mode other than vanilla"),
 ]
 
 
-@pytest.mark.parametrize(("settings", "name"), REFUSED, ids=lambda value: value if isinstance(value, str) else "")
-def test_settings_that_would_undo_a_recipe_are_refused(settings: dict[str, Any], name: str) -> None:
-    with pytest.raises(ValueError, match=f"`{name}` must"):
-        EntropyLoss(config=config(**settings), recipe=bonus())
+@pytest.mark.parametrize(
+    ("settings", "name", "feature"),
+    [pytest.param(*row, marks=pytest.mark.feature(row[-1], "rejected"), id=row[1]) for row in REFUSED],
+)
+def test_settings_that_would_undo_a_recipe_are_refused(
+    settings: dict[str, Any], name: str, feature: str, record_property: Callable[[str, str], None]
+) -> None:
+    with pytest.raises(ValueError, match=f"`{name}` must") as caught:
+        EntropyLoss(config=config(**settings), recipe=recipes.clip_higher())
+    record_property(feature, str(caught.value))
 
 
-def test_every_recipe_is_taken_or_refused_in_one_sentence() -> None:
+@pytest.mark.feature("recipes that compute", "works")
+@pytest.mark.feature("the other recipes", "rejected")
+def test_every_recipe_is_taken_or_refused_in_one_sentence(record_property: Callable[[str, str], None]) -> None:
     """Those that need what verl cannot give say what; the others compute a finite loss with a gradient."""
     from entrostat.embedded import SETTINGS
 
@@ -171,4 +185,5 @@ def test_every_recipe_is_taken_or_refused_in_one_sentence() -> None:
         taken.append(name)
     assert {"aent", "clip_higher", "entropy_bonus", "skywork", "none"} <= set(taken)
     assert all(f"recipe {name!r}" in reason for name, reason in refused.items())
-    print("taken:", ", ".join(taken), "| refused:", ", ".join(refused))
+    record_property("recipes that compute", ", ".join(taken))
+    record_property("the other recipes", ", ".join(refused))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 
 import pytest
 
+LONE = "+entrostat.recipe=NAME without +entrostat=control"
 FRESH = """
 from verl.workers.engine import EngineRegistry
 from verl.trainer.ppo.v1 import get_trainer_cls
@@ -47,10 +49,19 @@ def told(python: str, environment: dict[str, str], code: str) -> str:
     return done.stdout.strip().splitlines()[-1]
 
 
+@pytest.mark.feature("the plug-in, found by verl in a fresh process", "works")
 def test_a_fresh_process_knows_engine_and_trainer(python: str, environment: dict[str, str]) -> None:
     assert told(python, environment, FRESH) == "EntropyFSDPEngine EntropyPPOTrainerSync"
 
 
+@pytest.mark.parametrize("first", ["_trainer", "_engine"])
+def test_our_modules_may_be_imported_before_verl(first: str, python: str, environment: dict[str, str]) -> None:
+    code = f"import entrostat.integrations.verl.{first}\n" + FRESH
+    code += "from entrostat.integrations.verl.plugin import FAILURES\nassert not FAILURES, FAILURES"
+    assert told(python, environment, code) == "EntropyFSDPEngine EntropyPPOTrainerSync"
+
+
+@pytest.mark.feature("the plug-in, in a Ray worker", "works")
 def test_a_ray_worker_knows_the_engine(python: str, environment: dict[str, str]) -> None:
     assert told(python, environment, RAY) == "EntropyFSDPEngine"
 
@@ -69,3 +80,30 @@ def test_the_doctor_tells(python: str, environment: dict[str, str], setting: dic
 
 def test_the_doctor_tells_what_verl_hides(python: str, environment: dict[str, str]) -> None:
     assert told(python, environment, BROKEN + DOCTOR) == "not live: ImportError: half an installation"
+
+
+@pytest.mark.feature(LONE, "rejected")
+def test_settings_without_their_group_end_verls_command(
+    python: str, environment: dict[str, str], record_property: Callable[[str, str], None]
+) -> None:
+    command = [python, "-W", "ignore", "-m", "verl.trainer.main_ppo", "+entrostat.recipe=aent"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 2
+    assert "+entrostat.recipe=aent stands without the group" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    record_property(LONE, done.stderr.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["+entrostat=control", "+entrostat.recipe=aent"],  # Hydra's to refuse; see test_driver.py
+        ["+entrostat=control", "entrostat.recipe=aent", "+entrostat.parameters.low=0.1"],
+        ["+entrostat.parameters.low=0.1"],  # with the group in a file of the user's
+        ["trainer.total_epochs=1"],
+    ],
+)
+def test_settings_that_may_have_their_group_are_left_alone(arguments: list[str]) -> None:
+    from entrostat.integrations.verl._refusals import refuse_arguments
+
+    refuse_arguments(arguments)

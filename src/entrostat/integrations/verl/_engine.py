@@ -1,9 +1,13 @@
-"""verl's FSDP engine with one more output: entropies and kept mass of every token, from the logits it already has."""
+"""verl's FSDP engine with one more output: entropies and kept mass of every token, from the logits it already has.
+
+Importing this module registers the engine, if the installed verl is one that carries our hooks.
+"""
 
 # verl is installed in an environment of its own.
-# pyright: reportMissingImports=false, reportUntypedBaseClass=false
+# pyright: reportMissingImports=false, reportUntypedBaseClass=false, reportUntypedClassDecorator=false
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -15,12 +19,18 @@ from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 from entrostat.integrations._hosts import measure_scale
 from entrostat.integrations.verl._batch import STATISTICS
 from entrostat.integrations.verl._loss import EntropyLoss
-from entrostat.integrations.verl._refusals import NOT_COMPUTED
+from entrostat.integrations.verl._refusals import IGNORED, NOT_COMPUTED
+from entrostat.integrations.verl._selfcheck import verify_host
 from entrostat.ops._token_stats import entropies
 
 VENDOR = "entrostat"
 
+verify_host()
 
+
+@EngineRegistry.register(
+    model_type="language_model", backend=["fsdp", "fsdp2"], device=["cuda", "npu", "cpu"], vendor=VENDOR
+)
 class EntropyFSDPEngine(FSDPEngineWithLMHead):
     """verl's engine; where the loss is an `EntropyLoss`, its recipe's measure stands beside verl's outputs."""
 
@@ -29,6 +39,8 @@ class EntropyFSDPEngine(FSDPEngineWithLMHead):
     def prepare_model_outputs(self, output: Any, output_args: Any, micro_batch: Any, logits_processor_func: Any) -> Any:
         """verl's outputs, and `STATISTICS` as packed sequences."""
         if not isinstance(logits_processor_func, EntropyLoss):
+            if logits_processor_func is not None and torch.is_grad_enabled():
+                warnings.warn(IGNORED, RuntimeWarning, stacklevel=2)
             return super().prepare_model_outputs(output, output_args, micro_batch, logits_processor_func)
         # Without this verl lets the log-probs' backward pass write over the logits, which ours reads again.
         tu.assign_non_tensor(micro_batch, calculate_entropy=True)
@@ -54,12 +66,3 @@ def _packed(logits: Any, output_args: Any, offsets: Tensor) -> tuple[Tensor, Ten
     lengths = offsets.diff()
     kept = torch.arange(logits.shape[1], device=logits.device) < lengths.unsqueeze(1)
     return logits[kept], output_args["temperature"].repeat_interleave(lengths), None
-
-
-def register() -> None:
-    """Put the engine under the vendor `entrostat`, for every device verl knows. Twice is once."""
-    known: Any = EngineRegistry._engines  # pyright: ignore[reportPrivateUsage]
-    if ("cuda", VENDOR) not in known["language_model"]["fsdp"]:
-        EngineRegistry.register(
-            model_type="language_model", backend=["fsdp", "fsdp2"], device=["cuda", "npu", "cpu"], vendor=VENDOR
-        )(EntropyFSDPEngine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from entrostat.controllers import Constant
@@ -16,6 +17,32 @@ NOT_COMPUTED = "the engine does not compute"
 
 TRAINER = "entrostat_sync"
 """The value of `trainer.v1.trainer_mode` that carries a recipe."""
+
+IGNORED = (
+    "VERL_ENGINE_VENDOR=entrostat is set, but this worker trains with a loss of verl's own: no recipe is at work. "
+    "Settings under `entrostat` need the group `+entrostat=control`; without a recipe, unset the variable."
+)
+"""What our engine says when another loss uses it; to train without a recipe is no error."""
+
+
+def refuse_arguments(arguments: Sequence[str]) -> None:
+    """Raise if a command line has settings of ours without the group, which Hydra takes and verl never reads.
+
+    With the group, Hydra itself refuses to add what is there already. What is forced by `++`, or stands in a file, may
+    have the group beside it in that file.
+
+    Args:
+        arguments: Hydra's overrides, among other things.
+
+    Raises:
+        ValueError: as said above.
+    """
+    alone = [each for each in arguments if each.startswith(("+entrostat.recipe=", "+entrostat.window="))]
+    if alone and not any(each.startswith("+entrostat=") for each in arguments):
+        raise ValueError(
+            f"{alone[0]} stands without the group of its settings, and verl would ignore it. Write +entrostat=control "
+            f"{alone[0].removeprefix('+')}, with hydra.searchpath=[pkg://entrostat.integrations.verl.config]."
+        )
 
 
 def refuse_trainer(use_v1: bool, mode: str) -> str:

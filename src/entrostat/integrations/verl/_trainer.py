@@ -1,14 +1,17 @@
-"""verl's synchronous trainer with a recipe: it installs the loss, sends the coefficient, and keeps the controller."""
+"""verl's synchronous trainer with a recipe: it installs the loss, sends the coefficient, and keeps the controller.
+
+Importing this module registers the trainer.
+"""
 
 # verl is installed in an environment of its own.
-# pyright: reportMissingImports=false, reportUntypedBaseClass=false
+# pyright: reportMissingImports=false, reportUntypedBaseClass=false, reportUntypedClassDecorator=false
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf, open_dict
-from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY, register_trainer
+from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from entrostat.integrations.verl._config import EntropyConfig
@@ -19,6 +22,7 @@ from entrostat.integrations.verl._refusals import refuse_actor
 from entrostat.recipes import Recipe
 
 
+@register_trainer(NAME)
 class EntropyPPOTrainerSync(PPOTrainerSync):
     """verl's `sync` trainer, chosen by `trainer.v1.trainer_mode=entrostat_sync`, which the Hydra group sets.
 
@@ -102,9 +106,3 @@ def updates_of(config: Any) -> int:
     """Return the optimizer steps verl makes per rollout batch."""
     actor = config.actor_rollout_ref.actor
     return max(1, config.data.train_batch_size // actor.ppo_mini_batch_size) * actor.ppo_epochs
-
-
-def register() -> None:
-    """Put the trainer under its name. Twice is once."""
-    if NAME not in TRAINER_REGISTRY:
-        register_trainer(NAME)(EntropyPPOTrainerSync)

@@ -4,38 +4,26 @@ verl loads it in the middle of its own `__init__`, and hides whatever goes wrong
 asks to be called when verl's engines, and its trainers, have been imported. A failure then is kept in `FAILURES` and
 warned about; the engine or trainer is not registered, and the rest of verl goes on as if we were not installed.
 
-It also gives the Hydra group `entrostat` its resolver, so that a trainer which would ignore the group is refused.
+It also gives the Hydra group `entrostat` its resolver, so that a trainer which would ignore the group is refused; and
+it ends a command whose settings stand without the group.
 """
 
 # verl, and omegaconf with it, are installed in an environment of their own.
 # pyright: reportMissingImports=false
 from __future__ import annotations
 
+import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 FAILURES: dict[str, str] = {}
 """Module of verl's -> why nothing was registered with it."""
-
-
-def _engines() -> None:
-    from entrostat.integrations.verl._engine import register
-    from entrostat.integrations.verl._selfcheck import verify_host
-
-    verify_host()
-    register()
-
-
-def _trainers() -> None:
-    from entrostat.integrations.verl._trainer import register
-
-    register()
 
 
 def _resolver() -> None:
@@ -46,13 +34,27 @@ def _resolver() -> None:
     OmegaConf.register_new_resolver("entrostat_carries", refuse_trainer, replace=True)
 
 
-HOOKS: dict[str, Callable[[], None]] = {"verl.workers.engine": _engines, "verl.trainer.ppo.v1": _trainers}
-"""Module of verl's -> what to do once it is there."""
+def _arguments() -> None:
+    from entrostat.integrations.verl._refusals import refuse_arguments
+
+    try:
+        refuse_arguments(sys.argv[1:])
+    except ValueError as error:
+        # verl hides an exception of a plug-in's, and would go on to train without the recipe.
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+HOOKS = {
+    "verl.workers.engine": "entrostat.integrations.verl._engine",
+    "verl.trainer.ppo.v1": "entrostat.integrations.verl._trainer",
+}
+"""Module of verl's -> module of ours that registers itself; it may be the one that is importing verl right now."""
 
 
 def _run(name: str) -> None:
     try:
-        HOOKS[name]()
+        importlib.import_module(HOOKS[name])
     except Exception as error:
         FAILURES[name] = f"{type(error).__name__}: {error}"
         warnings.warn(f"entrostat registered nothing with {name}: {FAILURES[name]}", RuntimeWarning, stacklevel=2)
@@ -92,6 +94,7 @@ class _AfterImport(importlib.abc.MetaPathFinder):
 
 def install() -> None:
     """Ask to be called; at once where the module is there already. Twice is once."""
+    _arguments()
     _resolver()
     if any(isinstance(finder, _AfterImport) for finder in sys.meta_path):
         return
