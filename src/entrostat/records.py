@@ -13,6 +13,7 @@ a kill, cut at the end of the file: the reader drops one unfinished last line an
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 from collections.abc import Iterable
@@ -129,21 +130,38 @@ def decode(line: str) -> Record:
     return _build(_KINDS[kind], fields)
 
 
+# By the annotation of a field, what JSON may hold there. Its parser makes these very types, and no bool is an int here.
+_JSON: dict[str, frozenset[type]] = {
+    "int": frozenset({int}),
+    "str": frozenset({str}),
+    "dict[str, float]": frozenset({dict}),
+}
+_NUMBER: frozenset[type] = frozenset({int, float, type(None)})
+
+
+@functools.cache
+def _shape(cls: type[StepRecord] | type[EvaluationRecord]) -> tuple[dict[str, frozenset[type]], frozenset[str]]:
+    """Return the types each field may have, and the fields a line must have."""
+    fields = dataclasses.fields(cls)
+    types = {field.name: _JSON.get(str(field.type), _NUMBER) for field in fields}
+    return types, frozenset(field.name for field in fields if field.default is dataclasses.MISSING)
+
+
 def _build(cls: type[StepRecord] | type[EvaluationRecord], fields: dict[str, Any]) -> Record:
-    known = {field.name: field for field in dataclasses.fields(cls)}
-    required = {name for name, field in known.items() if field.default is dataclasses.MISSING}
-    if missing := sorted(required - fields.keys()):
-        raise ValueError(f"missing fields {missing}")
-    if unknown := sorted(fields.keys() - known.keys()):
-        raise ValueError(f"unknown fields {unknown}")
-    fields = {name: _measured(value) for name, value in fields.items()}
-    for name, value in fields.items():
-        _check_type(name, value, str(known[name].type))
-    # `null` stands for a number that was not finite when it was written.
-    values: dict[str, Any] = {
-        name: math.nan if value is None and name in required else value for name, value in fields.items()
-    }
-    return cls(**values)
+    # A report reads half a million lines: what a line may hold is looked up, and only an error costs words.
+    types, required = _shape(cls)
+    if not required <= fields.keys():
+        raise ValueError(f"missing fields {sorted(required - fields.keys())}")
+    if not fields.keys() <= types.keys():
+        raise ValueError(f"unknown fields {sorted(fields.keys() - types.keys())}")
+    for name, found in fields.items():
+        value = _measured(found)
+        if type(value) not in types[name] or not (type(value) is float or _usable(value)):
+            annotation = {field.name: field.type for field in dataclasses.fields(cls)}[name]
+            raise ValueError(f"field {name!r} should be {annotation}, got {value!r}")
+        # `null` stands for a number that was not finite when it was written.
+        fields[name] = math.nan if value is None and name in required else value
+    return cls(**fields)
 
 
 def _measured(value: Any) -> Any:
@@ -152,15 +170,10 @@ def _measured(value: Any) -> Any:
     return None if isinstance(value, float) and not abs(value) < _MOST else value
 
 
-def _check_type(name: str, value: Any, annotation: str) -> None:
-    expected: dict[str, tuple[type, ...]] = {"int": (int,), "str": (str,), "dict[str, float]": (dict,)}
-    types = expected.get(annotation, (int, float, type(None)))
-    too_large = isinstance(value, int) and abs(value) >= _MOST
-    if isinstance(value, bool) or not isinstance(value, types) or too_large:
-        raise ValueError(f"field {name!r} should be {annotation}, got {value!r}")
-    numbers: list[Any] = list(value.values()) if isinstance(value, dict) else []
-    if not all(isinstance(number, int | float) and abs(number) < _MOST for number in numbers):
-        raise ValueError(f"field {name!r} should be {annotation}, got {value!r}")
+def _usable(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(number, int | float) and abs(number) < _MOST for number in value.values())
+    return not isinstance(value, int) or abs(value) < _MOST
 
 
 class RecordWriter:

@@ -14,6 +14,7 @@ of neighbouring steps are alike; g = (1 + r) / (1 - r), with their lag-one corre
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import itertools
 import math
@@ -89,9 +90,14 @@ def _accuracy(curves: Curves) -> list[tuple[float, float]]:
     return [(h, value) for h, value in near if h is not None]
 
 
+def _step(point: Point) -> int:
+    return point[0]
+
+
 def _before(entropy: list[Point], step: int) -> float | None:
     # The start model has no step before it: what the first step measured is its entropy, before any update.
-    near = [value for at, value in entropy if step - NEAR < at <= max(step, 1)]
+    first = bisect.bisect_right(entropy, step - NEAR, key=_step)
+    near = [value for _, value in entropy[first : bisect.bisect_right(entropy, max(step, 1), key=_step)]]
     return sum(near) / len(near) if near else None
 
 

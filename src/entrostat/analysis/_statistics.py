@@ -95,16 +95,14 @@ def smoothed(values: Sequence[float], window: int) -> list[float]:
     sums = [0.0]
     for value in values:
         sums.append(sums[-1] + value)
-    means: list[float] = []
-    for i in range(len(values)):
-        low, high = max(0, i - window // 2), min(len(values), i + window // 2 + 1)
-        means.append((sums[high] - sums[low]) / (high - low))
-    return means
+    half, last = window // 2, len(values)
+    ends = ((max(0, i - half), min(last, i + half + 1)) for i in range(last))
+    return [(sums[high] - sums[low]) / (high - low) for low, high in ends]
 
 
 def medians(series: Iterable[Sequence[tuple[int, float]]]) -> list[tuple[int, float]]:
     """Return, for each step on record, the median over the seeds that have it."""
-    return [(step, statistics.median(values)) for step, values in sorted(_by_step(series).items())]
+    return [(step, quantile(sorted(values), 0.5)) for step, values in _by_step(series)]
 
 
 def quartiles(series: Iterable[Sequence[tuple[int, float]]], least: int = 3) -> list[tuple[int, float, float]]:
@@ -115,23 +113,31 @@ def quartiles(series: Iterable[Sequence[tuple[int, float]]], least: int = 3) -> 
         [(1, 0.5, 1.5)]
     """
     return [
-        (step, _quantile(values, 0.25), _quantile(values, 0.75))
-        for step, values in sorted(_by_step(series).items())
-        if len(values) >= least
+        (step, quantile(ordered, 0.25), quantile(ordered, 0.75))
+        for step, values in _by_step(series)
+        if len(ordered := sorted(values)) >= least
     ]
 
 
-def _quantile(values: Sequence[float], share: float) -> float:
-    ordered = sorted(values)
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """Return the value below which a share of some sorted values lies, between neighbours in proportion.
+
+    Example:
+        >>> quantile([0.0, 1.0, 2.0, 3.0], 0.5)
+        1.5
+    """
     place = share * (len(ordered) - 1)
     low = int(place)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])
 
 
-def _by_step(series: Iterable[Sequence[tuple[int, float]]]) -> dict[int, list[float]]:
+def _by_step(series: Iterable[Sequence[tuple[int, float]]]) -> Iterable[tuple[int, Sequence[float]]]:
+    known = [list(zip(*points, strict=True)) for points in series if points]
+    if known and all(steps == known[0][0] for steps, _ in known):  # nearly always, and then columns do
+        return zip(known[0][0], zip(*(values for _, values in known), strict=True), strict=True)
     found: dict[int, list[float]] = {}
-    for points in series:
+    for points in (zip(*columns, strict=True) for columns in known):
         for step, value in points:
             found.setdefault(step, []).append(value)
-    return found
+    return sorted(found.items())

@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 SCHEMA = 1
 BUDGET = 12_000
@@ -22,9 +22,8 @@ _SHAPES = ((6, 6), (5, 6), (4, 6), (4, 4), (3, 4), (3, 3), (2, 3), (2, 2), (2, 1
 _COLUMNS = ("entropy", "clamped_entropy", "chosen", "kept_mass")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Alternative:
-    """One likely token of a place."""
+class Alternative(NamedTuple):
+    """One likely token of a place: there are too many of them for a class that is slow to make."""
 
     text: str
     chance: float
@@ -100,7 +99,7 @@ def _answer(fields: dict[str, Any]) -> Answer:
 def _token(text: str, kept: bool, top: list[Any], *figures: float) -> Token:
     entropy, clamped = map(_number, figures[:2])
     chance, mass = map(_chance, figures[2:])
-    alternatives = tuple(Alternative(text=str(one[0]), chance=_chance(one[1]), kept=bool(one[2])) for one in top[:_TOP])
+    alternatives = tuple(Alternative(str(word), _chance(share), bool(keeps)) for word, share, keeps in top[:_TOP])
     return Token(
         text=str(text), entropy=entropy, clamped_entropy=clamped, chance=chance, kept=bool(kept), kept_mass=mass,
         top=alternatives,
@@ -115,7 +114,9 @@ def _number(value: Any) -> float:
 
 
 def _chance(value: Any) -> float:
-    return min(1.0, max(0.0, _number(value)))  # a rounding above 1 is no damage
+    if not 0 <= value <= 1.001:  # a rounding above 1 is no damage; what is not finite is never between
+        raise ValueError(value)
+    return value
 
 
 def chosen_answers(found: Sequence[Answer], allowed: int) -> list[Answer]:

@@ -147,7 +147,7 @@ class Drawing:
     """Where the horizontal axis ends if it is entropy and no step."""
 
 
-def drawings(groups: list[Group], chosen: list[Panel], budget: int = 200_000) -> list[Drawing]:
+def drawings(groups: list[Group], chosen: list[Panel], budget: int = 130_000) -> list[Drawing]:
     """Return every panel that has data. `budget` bounds the points of all lines together."""
     runs = sum(len(group.runs) for group in groups)
     limit = max(200, min(1500, budget // max(1, len(chosen) * (runs + 3 * len(groups)))))

@@ -20,7 +20,7 @@ from entrostat.report._text import embedded, label, number, percent, shown, visi
 
 LEVELS = 11
 """Shades above none."""
-MOST = 1_500_000
+MOST = 1_000_000
 """Bytes of the data on the page: texts may be longer than the tokens of honest runs are."""
 _STATIC = 3
 """Answers of a recipe shown without a script."""

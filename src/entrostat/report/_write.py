@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from entrostat.files import replace_text
@@ -40,8 +42,15 @@ def write_report(directories: Sequence[Path], out: Path) -> Path:
         >>> write_report([run], run / "report.html").name
         'report.html'
     """
-    runs = load(directories)
     plotly = _plotly_script()
+    with _uncollected():
+        text = _written(directories, plotly)
+    _replace(out, text)
+    return out
+
+
+def _written(directories: Sequence[Path], plotly: str) -> str:
+    runs = load(directories)
     gathered, shown_ks = groups(runs), ks(runs)
     chosen = panels(shown_ks, _split(runs))
     drawn = drawings(gathered, chosen)
@@ -49,8 +58,20 @@ def write_report(directories: Sequence[Path], out: Path) -> Path:
     keys = {drawing.panel.key for drawing in drawn}
     absent = [panel for panel in chosen if panel.key not in keys]
     view = token_view(gathered)
-    _replace(out, page(gathered, drawn, ks=shown_ks, absent=absent, jobs=_jobs(directories), plotly=plotly, view=view))
-    return out
+    return page(gathered, drawn, ks=shown_ks, absent=absent, jobs=_jobs(directories), plotly=plotly, view=view)
+
+
+@contextmanager
+def _uncollected() -> Generator[None]:
+    # Long runs are tens of millions of small objects and no cycle among them: a collector that looks at all of them
+    # again and again would take longer than everything else.
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _jobs(directories: Sequence[Path]) -> list[str]:
