@@ -119,8 +119,8 @@ def view_html(view: TokenView, groups: list[Group], names: list[str]) -> str:
     """Return the section; `names` are the classes that give the recipes their colours."""
     lead = (
         "One sampled answer to each of a few fixed problems, drawn anew with the same seed at every evaluation. The "
-        "darker a token, the less sure the model was when it drew it. Point at a token, tap it, or walk along with the "
-        "arrow keys to see what else it might have written, and what the recipe's clamp keeps."
+        "stronger its shade, the less sure the model was when it drew a token. Point at a token, tap it, or walk along "
+        "with the arrow keys to see what else it might have written, and what the recipe's clamp keeps."
     )
     blocks = "".join(_static(view, index, group, names[index]) for index, group in enumerate(groups))
     return (

@@ -46,7 +46,7 @@
     const step = { range: state.range || [0, data.last * 1.015], hoverformat: ",d", title: { text: "step", font: { size: 11.5 }, standoff: 4 } };
     const nats = { range: [-0.02 * panel.plane, panel.plane], fixedrange: true, hoverformat: ".3~g", title: { text: "entropy, nats per token", font: { size: 11.5 }, standoff: 4 } };
     return {
-      autosize: true, margin: { l: 8, r: roomForNames(panel) ? 8 + 7.6 * longest : 8, t: 10, b: 8 }, showlegend: false, hovermode: panel.plane ? "closest" : "x unified", dragmode: touch || panel.plane ? false : "zoom",
+      autosize: true, margin: { l: 8, r: roomForNames(panel) ? 16 + 8 * longest : 8, t: 10, b: 8 }, showlegend: false, hovermode: panel.plane ? "closest" : "x unified", dragmode: touch || panel.plane ? false : "zoom",
       paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: { family: style("--sans"), color: soft, size: 12 },
       hoverlabel: { bgcolor: raised, bordercolor: grid, font: { color: ink, size: 12 } },
       xaxis: { ...axis, showgrid: false, nticks: 7, ticks: "outside", ticklen: 4, showline: true, ...(panel.plane ? nats : step) },
