@@ -30,6 +30,7 @@ FOREIGN = {
     "mkdocs",
     "pytest",
     "docker",
+    "ray",
 }
 """Other people's commands, which are not checked."""
 PLACEHOLDER = re.compile(r"^[A-Z][A-Z_]*$|\.\.\.|^\./|^runs/|^\[")
@@ -65,6 +66,9 @@ def check(line: str) -> None:
     elif Path(head).name in ("python", "python3"):
         script = (ROOT / rest[0]).read_text(encoding="utf-8")
         assert [word for word in rest[1:] if word.startswith("--") and word.split("=")[0] not in script] == []
+    elif head.endswith(".sh"):
+        script = (ROOT / head).read_text(encoding="utf-8")
+        assert [name for name in re.findall(r"\b([A-Z_]+)=", line) if name not in script] == []
     else:
         raise AssertionError(f"{line!r}: nobody knows how to check {head!r}")
 
