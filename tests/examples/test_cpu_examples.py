@@ -15,6 +15,11 @@ pytest.importorskip("trl")
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SAYS = {
     "trl_aent.py": [r"none +\d\.\d+ -> \d\.\d+", r"aent +\d\.\d+ -> \d\.\d+"],
+    "diagnose_and_mend.py": [
+        r"1\. an entropy bonus with the coefficient 0\.1\n +entropy: 0\.\d+ -> ",
+        r"es\.recipes\.aent\(keep=\d+",
+        r"3\. the same run with the recipe proposed\n +entropy: 0\.\d+ -> ",
+    ],
     "own_loop.py": [r"step +2 +entropy 0\.\d+", r"\$ entrostat diagnose ", r"steps 1 to 2: entropy"],
 }
 """What the output of each must hold."""
