@@ -27,6 +27,7 @@ def test_the_page_lists_every_option_with_what_the_tests_expect() -> None:
     results = json.loads((Path(__file__).parents[3] / "docs" / "compatibility.json").read_text())
     expected = {option.name: option.result for option in OPTIONS}
     assert results.pop("untested") == UNTESTED
+    del results["verl"]  # its rows are held to their tests by tests/integrations/verl/test_features.py
     assert results
     for release, found in results.items():
         tried = {name: outcome["result"] for name, outcome in found.items() if outcome["result"] != "untested"}
