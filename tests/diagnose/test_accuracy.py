@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 
-FILE = Path(__file__).parents[2] / "benchmarks" / "diagnose_accuracy.py"
-spec = importlib.util.spec_from_file_location("diagnose_accuracy", FILE)
-assert spec is not None
-assert spec.loader is not None
-accuracy = importlib.util.module_from_spec(spec)
-sys.modules["diagnose_accuracy"] = accuracy
-spec.loader.exec_module(accuracy)
+from ..scripts import benchmark
+
+accuracy = benchmark("diagnose_accuracy")
 
 
 @pytest.mark.parametrize("story", accuracy.STORIES)

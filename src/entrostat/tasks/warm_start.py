@@ -95,6 +95,12 @@ def train(settings: WarmStart) -> tuple[LlamaForCausalLM, PreTrainedTokenizerBas
     """Train the model on demonstrations; return it with its tokenizer."""
     tokenizer = build_tokenizer()
     model = build_model(tokenizer, seed=settings.seed)
+    fit(model, tokenizer, settings)
+    return model.eval(), tokenizer
+
+
+def fit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: WarmStart) -> None:
+    """Train any model of this tokenizer on demonstrations, none of a held-out problem."""
     held_out = {problem.key for split in ("validation", "test") for problem in load(split)}
     stream = demonstrations(settings.seed, without=held_out)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.lr)
@@ -107,7 +113,6 @@ def train(settings: WarmStart) -> tuple[LlamaForCausalLM, PreTrainedTokenizerBas
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_norm)
         optimizer.step()
         schedule.step()
-    return model.eval(), tokenizer
 
 
 def _lr_factor(step: int, settings: WarmStart) -> float:
