@@ -54,6 +54,7 @@ FALLING = [1 - 0.01 * s for s in range(60)]
         (entropies(FALLING, [0.5] * 60), "never changed"),
         (entropies(FALLING, FALLING), "did not clearly rise"),
         (entropies([0.2] * 30 + [2.0] * 30, FALLING), "entropy exploded"),
+        (entropies([1.0 + 0.005 * s for s in range(60)], FALLING), "entropy rose"),
         (entropies([90.0 - s for s in range(60)], FALLING), "no nats per token"),
     ],
 )

@@ -11,6 +11,7 @@ from entrostat.analysis import Curves
 from entrostat.analysis._alarms import Alarm
 from entrostat.diagnose._advice import _ADVICE, advise
 from entrostat.diagnose._diagnosis import of_curves
+from entrostat.diagnose._remarks import remarks
 from entrostat.diagnose._words import sentence, told
 from entrostat.report._words import _WARNINGS
 
@@ -60,7 +61,27 @@ def test_no_finding_is_said_and_gets_no_advice() -> None:
 def test_a_short_run_is_said_to_be_short() -> None:
     found = of_curves(Curves(name="short", values={"entropy": [(1, 0.5), (2, 0.1)]}))
     assert found.short
-    assert "too short for a finding" in told(found)
+    assert "2 steps are logged: under 10 are too short for a finding" in told(found)
+
+
+def run(reward: list[float], silent: float = 0.3) -> Curves:
+    """A run whose entropy does not move."""
+    values = {"entropy": [0.5] * len(reward), "reward": reward, "silent_groups": [silent] * len(reward)}
+    return Curves(name="a", values={name: list(enumerate(found, start=1)) for name, found in values.items()})
+
+
+def test_a_lost_reward_is_said_even_where_entropy_is_in_order() -> None:
+    lost = of_curves(run([0.2] * 10 + [0.4] * 20 + [0.1] * 30))
+    assert not lost.findings
+    assert "The reward fell from 0.400, at its best, to 0.100" in told(lost)
+    assert lost.as_dict()["remarks"]
+    for kept in ([0.2] * 10 + [0.4] * 20 + [0.3] * 30, [-1.0] * 30 + [-2.0] * 30, [0.4] * 5 + [0.0] * 4):
+        assert not remarks(run(kept))
+
+
+def test_groups_that_teach_nothing_are_said() -> None:
+    assert "100% of the groups had equal rewards" in told(of_curves(run([0.0] * 20, silent=1.0)))
+    assert not remarks(run([0.0] * 20, silent=0.8))
 
 
 def test_the_law_is_told_with_its_interval() -> None:

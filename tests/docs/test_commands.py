@@ -14,11 +14,12 @@ import typer
 
 from entrostat import cli
 
-from .pages import PAGES, ROOT, commands
+from .pages import PAGES, ROOT, Block, blocks, commands
 
 LINES = sorted({(line, name) for page in PAGES for name, line in commands(page)})
 FOREIGN = {
     "cd",
+    "source",
     "export",
     "git",
     "grep",
@@ -135,3 +136,20 @@ def test_a_command_that_only_reads_runs(
         cli.main()
     assert not ended.value.code
     assert capsys.readouterr().out.strip()
+
+
+CONSOLE = [block for page in PAGES for block in blocks(page) if block.language == "console"]
+SHOWN = [block for block in CONSOLE if not block.text.splitlines()[-1].startswith("$ ")]
+
+
+@pytest.mark.parametrize("block", SHOWN, ids=lambda block: block.name)
+def test_an_output_that_a_page_shows_is_what_the_command_prints(
+    block: Block, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line, _, shown = block.text.removeprefix("$ ").partition("\n")
+    assert only_reads(line), f"{line}: the output of a command that cannot be run here belongs into a block of text"
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", words(line))
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert capsys.readouterr().out == shown

@@ -146,8 +146,12 @@ def _fit(blocks: list[tuple[float, float]], performance: str) -> Law | NoLaw:
     low, high = min(x for x, _ in blocks), max(x for x, _ in blocks)
     sxx = sum((x - mx) ** 2 for x, _ in blocks)
     srr = sum((r - mr) ** 2 for _, r in blocks)
+    tenth = max(1, n // 10)
+    rise = sum(x for x, _ in blocks[-tenth:]) / tenth - sum(x for x, _ in blocks[:tenth]) / tenth
     if high - low < SPREAD:
         return NoLaw(f"entropy hardly moved, between {math.log(low):.3g} and {math.log(high):.3g} nats")
+    if rise > SPREAD:
+        return NoLaw("entropy rose; the law tells what spending entropy buys, not what gaining it costs")
     if srr == 0:
         return NoLaw(f"the {performance} never changed")
     slope = sum((x - mx) * (r - mr) for x, r in blocks) / sxx

@@ -11,6 +11,7 @@ from entrostat.analysis import Alarm, Curves, Law, NoLaw, alarms, fit_law
 from entrostat.analysis._alarms import WINDOW, end, start
 from entrostat.diagnose._advice import Advice, advise
 from entrostat.diagnose._read import read
+from entrostat.diagnose._remarks import remarks
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,7 @@ class Diagnosis:
             "entropy": self.ends("entropy"),
             "reward": self.ends("reward"),
             "findings": [dataclasses.asdict(finding) for finding in self.findings],
+            "remarks": remarks(self.curves),
             "law": _law(self.law),
             "advice": [dataclasses.asdict(advice) for advice in self.advice],
         }

@@ -7,6 +7,7 @@ import textwrap
 from entrostat.analysis import Alarm, Curves, Law, NoLaw
 from entrostat.analysis._alarms import COLLAPSED, EXPLODED, LEAKED, WINDOW
 from entrostat.diagnose._diagnosis import Diagnosis
+from entrostat.diagnose._remarks import remarks
 from entrostat.report._text import number, percent, visible
 
 _WIDTH = 100
@@ -14,7 +15,8 @@ _WIDTH = 100
 
 def told(found: Diagnosis) -> str:
     """Return a diagnosis in words, a paragraph per part."""
-    lines = [_head(found), *_findings(found), _law(found), *_advice(found)]
+    noted = [_line("!", f"{remark}.") for remark in remarks(found.curves)]
+    lines = [_head(found), *_findings(found), *noted, _law(found), *_advice(found)]
     return "\n".join(lines)
 
 
@@ -32,10 +34,15 @@ def _head(found: Diagnosis) -> str:
 
 def _findings(found: Diagnosis) -> list[str]:
     if found.short:
-        return [_line("-", f"Under {WINDOW} steps: too short for a finding.")]
+        return [_line("-", f"{_logged(found)} logged: under {WINDOW} are too short for a finding.")]
     if not found.findings:
         return [_line("-", "No collapse, explosion, oscillation, pinned coefficient or inert method found.")]
     return [_line("!", sentence(finding, found.curves)) for finding in found.findings]
+
+
+def _logged(found: Diagnosis) -> str:
+    count = len(found.curves.series("entropy"))
+    return "1 step is" if count == 1 else f"{count} steps are"
 
 
 def sentence(finding: Alarm, curves: Curves) -> str:
@@ -80,7 +87,11 @@ def fitted(law: Law) -> str:
 def _advice(found: Diagnosis) -> list[str]:
     lines: list[str] = []
     for advice in found.advice:
-        lines += [_line(">", f"Try {advice.recipe}: {advice.reason}."), f"    {advice.python}", f"    {advice.command}"]
+        lines += [
+            _line(">", f"Try {advice.recipe}: {advice.reason}."),
+            f"    in your trainer:   recipe={advice.python}",
+            f"    on a small model:  {advice.command}",
+        ]
     return lines
 
 
