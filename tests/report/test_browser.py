@@ -99,6 +99,20 @@ def drawn(tab: Page, count: int | None = None) -> int:
     return lines.count()
 
 
+def drag(tab: Page, plot: str, start: float, stop: float) -> None:
+    """Drag across a part of a plot; each step waits until the plot has answered the one before."""
+    box = tab.locator(f"{plot} .nsewdrag").bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    tab.mouse.move(box["x"] + start * box["width"], middle)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + stop * box["width"], middle, steps=5)
+    tab.wait_for_selector(f"{plot} .zoombox")
+    tab.mouse.up()
+    tab.wait_for_selector("#reset:enabled")
+    drawn(tab)
+
+
 def test_every_curve_is_drawn(four_recipes: Path, tmp_path: Path, opened: Open) -> None:
     tab = opened(write_report([four_recipes], tmp_path / "report.html"), height=12_000)
     plots = tab.locator(".plot").count()
@@ -107,7 +121,7 @@ def test_every_curve_is_drawn(four_recipes: Path, tmp_path: Path, opened: Open) 
     assert tab.locator(".plot.js-plotly-plot").count() == plots
     # 12 seeds and 4 medians on each panel over the steps
     assert tab.locator(".js-line").count() >= 16 * (plots - 1)
-    assert tab.get_by_role("group", name="Recipes shown").is_visible()
+    assert tab.get_by_role("group", name="What is shown").is_visible()
 
 
 def test_a_recipe_can_be_hidden_by_keyboard(story: Path, opened: Open) -> None:
@@ -141,7 +155,7 @@ def test_an_axis_can_be_logarithmic(story: Path, opened: Open) -> None:
     kind = "document.getElementById('plot-entropy').layout.yaxis.type"
     assert tab.evaluate(kind) == "linear"
     tab.get_by_role("button", name="Entropy: log scale", exact=True).click()
-    tab.wait_for_timeout(300)
+    drawn(tab)
     assert tab.evaluate(kind) == "log"
 
 
@@ -150,28 +164,69 @@ def test_zooming_one_panel_zooms_all_and_can_be_undone(story: Path, opened: Open
     drawn(tab)
     reset = tab.get_by_role("button", name="whole run")
     assert reset.is_disabled()
-    box = tab.locator("#plot-entropy .nsewdrag").bounding_box()
-    assert box is not None
-    middle = box["y"] + box["height"] / 2
-    for _ in range(5):  # a starved machine can miss a drag
-        tab.mouse.move(box["x"] + 0.25 * box["width"], middle)
-        tab.mouse.down()
-        tab.mouse.move(box["x"] + 0.75 * box["width"], middle, steps=5)
-        tab.mouse.up()
-        tab.wait_for_timeout(1000)
-        if reset.is_enabled():
-            break
-    playwright.expect(reset).to_be_enabled(timeout=WAIT)
-    tab.wait_for_timeout(500)
+    drag(tab, "#plot-entropy", 0.25, 0.75)
     ranges = "[...document.querySelectorAll('.js-plotly-plot')].map((node) => node.layout.xaxis.range[0])"
     starts = tab.evaluate(ranges)
     assert len(starts) >= 2
     assert all(10 < start < 20 for start in starts)
     reset.focus()
     tab.keyboard.press("Enter")
-    playwright.expect(reset).to_be_disabled(timeout=WAIT)
-    tab.wait_for_timeout(500)
+    drawn(tab)
+    assert reset.is_disabled()
     assert set(tab.evaluate(ranges)) == {0}
+
+
+MARKS = """[...document.querySelectorAll('.js-plotly-plot:not(#plot-law)')].map((node) => {
+  const [line, area] = ['.pointer', '.nsewdrag'].map((part) => node.querySelector(part).getBoundingClientRect());
+  const [from, to] = node.layout.xaxis.range;
+  return line.width ? from + ((line.left + line.width / 2 - area.left) / area.width) * (to - from) : null;
+})"""
+
+
+def marked(tab: Page) -> list[float | None]:
+    """The step at which each plot has its mark, measured on the screen."""
+    drawn(tab)
+    return tab.evaluate(MARKS)
+
+
+def test_a_step_pointed_at_is_marked_in_every_panel(story: Path, opened: Open) -> None:
+    tab = opened(story, height=2500)
+    drawn(tab)
+    assert set(marked(tab)) == {None}
+    ends = tab.locator("figure:has(#plot-entropy) .ends")
+    assert re.fullmatch(r"at the end\s+none:\s+0.158\s+aent:\s+0.310", ends.inner_text())
+    box = tab.locator("#plot-coef .nsewdrag").bounding_box()
+    assert box is not None
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    tab.wait_for_selector(".pointer:visible")
+    steps = marked(tab)
+    assert len(steps) >= 3
+    assert all(step is not None and abs(step - 30.5) < 1 for step in steps)
+    # the median seed has 0.4 - 0.005 * step + 0.01
+    assert re.fullmatch(r"at step 3[01]\s+none:\s+0.2[56]\d?\s+aent:\s+0.310", ends.inner_text())
+    tab.mouse.move(5, 5)
+    playwright.expect(ends).to_contain_text("at the end", timeout=WAIT)
+    assert set(marked(tab)) == {None}
+
+
+def test_a_step_is_chosen_by_keyboard(story: Path, opened: Open) -> None:
+    tab = opened(story, height=2500)
+    drawn(tab)
+    slider = tab.get_by_role("slider", name="step")
+    slider.focus()
+    for _ in range(20):
+        tab.keyboard.press("ArrowLeft")
+    assert slider.get_attribute("aria-valuetext") == "step 40"
+    steps = marked(tab)
+    assert len(steps) >= 3
+    assert all(step is not None and abs(step - 40) < 1 for step in steps)
+    assert [text.split()[:3] for text in tab.locator(".ends").all_inner_texts()[:3]] == [["at", "step", "40"]] * 3
+    assert "40.0%" not in tab.locator("figure:has(#plot-pass_at_1) .ends").inner_text()  # the last one before: step 30
+    drag(tab, "#plot-entropy", 0.75, 0.9)
+    assert set(marked(tab)) == {None}  # out of sight
+    slider.focus()
+    tab.keyboard.press("End")
+    assert slider.get_attribute("aria-valuetext") == "the end"
 
 
 def test_a_token_tells_what_else_there_was(story: Path, opened: Open) -> None:

@@ -103,7 +103,8 @@ def _notes(runs: list[Run]) -> str:
         "how much the choice of problems does.",
         "The last values of a step series are means over the last 20 steps (fewer in runs under 40 steps), its "
         "start is the mean of the first 5. The last model is evaluated, never the best one.",
-        "The numbers above a plot are where its bold lines end, so they are medians; those of the table are means.",
+        "The numbers above a plot are those of its bold lines, so they are medians over seeds; those of the "
+        "table are means.",
         f"Thin lines are single seeds as recorded. The bold line is the median over seeds{calm}. "
         "The strip around it is the middle half of the seeds, quartile to quartile, where there are three or more. "
         "Lines of many points are thinned for drawing; the least and the greatest of every stretch stay.",
@@ -114,7 +115,9 @@ def _notes(runs: list[Run]) -> str:
         "exploded is then judged by the mean over the last third. Inert: a clamp "
         f"that removes under {INERT_MASS:.0%} of the probability and under {INERT_SHARE:.0%} of the entropy. Held "
         f"in band: inside it for at least {HELD:.0%} of the steps after warm-up.",
-        "Drag across a plot to zoom all of them; double-click to see the whole run again.",
+        "Point at a step in a plot, or move the slider with the arrow keys: it is marked in every plot, and the "
+        "numbers above each are those of its bold lines at that step. Drag across a plot to zoom all of them; "
+        "double-click to see the whole run again.",
     )
     return '<h3>How to read it</h3><ul class="notes">' + "".join(f"<li>{note}</li>" for note in notes) + "</ul>"
 

@@ -139,8 +139,8 @@ class Drawing:
     panel: Panel
     lines: list[dict[str, Any]]
     log: bool
-    ends: list[tuple[Group, str]]
-    """Each recipe's last value, as text."""
+    ends: list[tuple[int, Group, str]]
+    """Each recipe's number, itself, and its last value as text."""
     described: str
     """The whole plot in a sentence, for those who do not see it."""
     reach: float | None = None
@@ -164,12 +164,15 @@ def _drawing(panel: Panel, groups: list[Group], limit: int) -> Drawing | None:
     for index, (group, seeds, middle) in enumerate(zip(groups, curves, middles, strict=True)):
         if middle:
             lines += _group_lines(panel, index, group, seeds, middle, limit)
-    spans = [(group, middle) for group, middle in zip(groups, middles, strict=True) if middle]
+    named = [
+        (index, group, middle) for index, (group, middle) in enumerate(zip(groups, middles, strict=True)) if middle
+    ]
+    spans = [(group, middle) for _, group, middle in named]
     return Drawing(
         panel=panel,
         lines=lines,
         log=panel.scale == "log" or (panel.scale == "auto" and _far_apart(middles)),
-        ends=[(group, _value(panel, _last(panel, middle))) for group, middle in spans],
+        ends=[(i, groups[i], _value(panel, _last(panel, middle))) for i, middle in enumerate(middles) if middle],
         described=_described(panel, spans),
     )
 

@@ -10,8 +10,6 @@
     node.append(...inside);
     return node;
   };
-  const few = (value) => (value === 0 ? "0" : Math.abs(value) < 0.01 ? value.toPrecision(2) : value.toPrecision(3));
-  const percent = (value) => `${100 * value < 0.001 && value > 0 ? "<0.001" : Number((100 * value).toPrecision(3))}%`;
   const state = { g: runs[0].g, seed: runs[0].seed, step: Infinity, show: "all" };
   const ofGroup = () => runs.filter((run) => run.g === state.g);
   const run = () => ofGroup().find(({ seed }) => seed === state.seed);
