@@ -38,7 +38,11 @@ no `add_fused_lm_head` to give a model a head of ours (1.14.2: `_get_per_token_l
 statistics, gradients). `tests/integrations/trl/test_launch.py` trains under `accelerate launch`, with uneven token
 counts, a rank without a token, a tool mask and a short last accumulation window: two ranks equal one process to 1e-6 in
 every logged statistic, coefficient and weight (1e-5 of the gradient's norm), for `aent`, `high_entropy_tokens` and
-`entropic` under DDP, and for `aent` under FSDP2.
+`entropic` under DDP, and for `aent` under FSDP2 and under DeepSpeed's ZeRO-3. (DeepSpeed is not among the packages of
+our tests; where it is installed, with a C++ compiler, `pytest tests/integrations/trl/test_launch.py -k zero3` trains
+with it. Last tried with DeepSpeed 0.19.8, whose first start compiles for two minutes.)
+`tests/integrations/trl/test_resume_ranks.py` kills two ranks in the middle of a rollout batch, and they go on bit for
+bit.
 
 On a CPU, accelerate 1.15 has to be asked in its own way:
 
@@ -48,6 +52,8 @@ On a CPU, accelerate 1.15 has to be asked in its own way:
   `use_cpu=True`, accelerate wraps in DDP without a word: `AcceleratorState.__init__` reads the FSDP plugin only if the
   ranks are on its list of accelerators, and `MULTI_CPU` is not. The test puts it there; all that shards after that is
   accelerate's own code.
+- DeepSpeed is left out without a word where `use_cpu=True`, and without it accelerate counts one process where DeepSpeed
+  counts two. The test has accelerate's `PartialState` answer gloo when asked for the backend; the rest is theirs.
 """
 VERL = """
 ## verl

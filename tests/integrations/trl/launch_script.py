@@ -10,9 +10,10 @@ Responses end after a number of words that varies by row. An environment "wrote"
 (`env_mask`); in every second generation batch it wrote everything that rank 1 holds. Three micro-batches per generation
 batch and two per step: windows span generation batches, and the last window of an epoch is short.
 
-    launch_script.py MODEL OUT NAME [NAME ...] [--fsdp2]     recipes; OUT gets one JSON file per rank
+    launch_script.py MODEL OUT NAME [NAME ...] [--fsdp2 | --zero3]     recipes; OUT gets one JSON file per rank
 
-With `--fsdp2`, `aent` trains once more, under accelerate's FSDP2 (the entry `fsdp2`).
+With `--fsdp2`, `aent` trains once more, under accelerate's FSDP2 (the entry `fsdp2`); with `--zero3` under DeepSpeed's
+ZeRO-3, and nothing else does, as its choice holds for a whole process.
 """
 
 from __future__ import annotations
@@ -109,15 +110,27 @@ def shard_on_cpu() -> None:
     AcceleratorState.__init__ = prepare_and_shard
 
 
-def train(name: str, model: Path, ranks: int) -> dict[str, Any]:
+ZERO3: dict[str, Any] = {
+    "zero_optimization": {"stage": 3}, "zero_force_ds_cpu_optimizer": False, "gradient_clipping": "auto",
+    "train_batch_size": "auto", "train_micro_batch_size_per_gpu": "auto", "gradient_accumulation_steps": "auto",
+}  # fmt: skip
+
+
+def zero3_on_cpu() -> None:
+    """Have accelerate start DeepSpeed on two gloo ranks: with `use_cpu` it would leave it out without a word."""
+    PartialState._prepare_backend = lambda self, *args, **kwargs: ("gloo", DistributedType.MULTI_CPU)
+
+
+def train(name: str, model: Path, ranks: int, **changes: Any) -> dict[str, Any]:
     torch.manual_seed(0)
-    args = GRPOConfig(
-        tempfile.mkdtemp(), use_cpu=True, bf16=False, per_device_train_batch_size=ROWS // ranks, num_generations=4,
-        gradient_accumulation_steps=2, steps_per_generation=PARTS, max_completion_length=LENGTH, num_train_epochs=2,
-        report_to="none", save_strategy="no", logging_steps=1, optim="sgd", learning_rate=0.1, beta=0.0,
-        lr_scheduler_type="constant", disable_tqdm=True, gradient_checkpointing=False, loss_type="dapo",
-        generation_kwargs={"min_new_tokens": LENGTH},
-    )  # fmt: skip
+    settings: dict[str, Any] = {
+        "use_cpu": True, "bf16": False, "per_device_train_batch_size": ROWS // ranks, "num_generations": 4,
+        "gradient_accumulation_steps": 2, "steps_per_generation": PARTS, "max_completion_length": LENGTH,
+        "num_train_epochs": 2, "report_to": "none", "save_strategy": "no", "logging_steps": 1, "optim": "sgd",
+        "learning_rate": 0.1, "beta": 0.0, "lr_scheduler_type": "constant", "disable_tqdm": True,
+        "gradient_checkpointing": False, "loss_type": "dapo", "generation_kwargs": {"min_new_tokens": LENGTH},
+    }  # fmt: skip
+    args = GRPOConfig(tempfile.mkdtemp(), **{**settings, **changes})
     tokenizer = PreTrainedTokenizerFast.from_pretrained(model)
     rollouts = Rollouts(tokenizer)
     trainer: Any = EntropyGRPOTrainer(
@@ -126,33 +139,56 @@ def train(name: str, model: Path, ranks: int) -> dict[str, Any]:
         processing_class=tokenizer, rollout_func=rollouts,
     )  # fmt: skip
     trainer.train()
-    weights = [parameter.detach() for parameter in trainer.model.parameters()]
-    whole = [weight.full_tensor() if hasattr(weight, "full_tensor") else weight for weight in weights]
+    weights = list(trainer.model.parameters())
     return {
         "tokens": rollouts.tokens,
         "wrapped": type(trainer.model_wrapped).__name__,
-        "held": sum(weight.to_local().numel() if hasattr(weight, "to_local") else weight.numel() for weight in weights),
+        "held": sum(own_part(weight).numel() for weight in weights),
         "log": [entry for entry in trainer.state.log_history if "entropy_control/entropy" in entry],
         "coef": trainer.regulator.coefficient,
-        "weights": torch.cat([weight.flatten() for weight in whole]).tolist(),
+        "weights": torch.cat([whole(weight).flatten() for weight in weights]).tolist(),
     }
+
+
+def own_part(weight: Any) -> torch.Tensor:
+    """Return what this rank holds of a parameter: under FSDP2, under ZeRO-3, or all of it."""
+    if hasattr(weight, "to_local"):
+        return weight.to_local()
+    return getattr(weight, "ds_tensor", weight)
+
+
+def whole(weight: Any) -> torch.Tensor:
+    """Return all of a parameter."""
+    if hasattr(weight, "full_tensor"):
+        return weight.detach().full_tensor()
+    if not hasattr(weight, "ds_tensor"):
+        return weight.detach()
+    from deepspeed import zero
+
+    with zero.GatheredParameters([weight]):
+        return weight.detach().clone()
 
 
 def main() -> None:
     torch.set_num_threads(1)
     grpo_trainer.shuffle_sequence_dict = in_order
-    model, out, *names = (argument for argument in sys.argv[1:] if argument != "--fsdp2")
-    state = PartialState(cpu=True)
-    found = {name: train(name, Path(model), state.num_processes) for name in names}
+    model, out, *names = (argument for argument in sys.argv[1:] if not argument.startswith("--"))
+    if "--zero3" in sys.argv:
+        zero3_on_cpu()
+        ranks = int(os.environ["WORLD_SIZE"])
+        found = {"zero3": train("aent", Path(model), ranks, use_cpu=False, deepspeed=ZERO3)}
+    else:
+        state = PartialState(cpu=True)
+        found = {name: train(name, Path(model), state.num_processes) for name in names}
     if "--fsdp2" in sys.argv:
         os.environ.update(FSDP2)
         AcceleratorState._reset_state()
         found["accelerate"] = str(Accelerator(cpu=True).distributed_type)
         AcceleratorState._reset_state()
         shard_on_cpu()
-        found["fsdp2"] = train("aent", Path(model), state.num_processes)
-    Path(out, f"rank{state.process_index}.json").write_text(json.dumps(found))
-    state.destroy_process_group()
+        found["fsdp2"] = train("aent", Path(model), PartialState().num_processes)
+    Path(out, f"rank{PartialState().process_index}.json").write_text(json.dumps(found))
+    PartialState().destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -161,7 +161,8 @@ OPTIONS: tuple[Option, ...] = (
 
 UNTESTED: dict[str, str] = {
     "use_vllm with the real engine": "needs a GPU",
-    "DeepSpeed ZeRO-3": "needs a GPU",
+    "DeepSpeed ZeRO-3 on GPUs": "needs a GPU; on two CPU ranks it equals one process, see below",
+    "DeepSpeed ZeRO-1 and ZeRO-2": "nobody has tried; nothing refuses them",
     "torch_compile": "nothing refuses it, but on a CPU three steps of the tiny model did not finish: 250 seconds with "
     "the backend `aot_eager`, 500 with `inductor`; dynamo breaks the graph where the head checks its targets",
 }

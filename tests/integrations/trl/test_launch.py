@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from .conftest import tiny_model, tiny_tokenizer
 SCRIPT = Path(__file__).with_name("launch_script.py")
 RECIPES = ["aent", "high_entropy_tokens", "entropic"]
 STEPS, STEPS_PER_EPOCH = 10, 5
+LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
 APART = {"step_time", "grad_norm"}
 """What is logged and not compared to 1e-6: a clock, and a norm much larger than the rest."""
 
@@ -46,8 +48,7 @@ def alone(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
 @pytest.fixture(scope="module")
 def ranks(model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What two launched ranks did. With `--cpu` accelerate would start one, as only MPI starts more of those."""
-    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
-    return trained(launch, model, tmp_path_factory.mktemp("ranks"), *RECIPES, "--fsdp2")
+    return trained(LAUNCH, model, tmp_path_factory.mktemp("ranks"), *RECIPES, "--fsdp2")
 
 
 @pytest.mark.slow
@@ -69,6 +70,16 @@ def test_fsdp2(alone: dict[str, Any], ranks: list[dict[str, Any]]) -> None:
     whole = alone["aent"]["held"]
     assert first["held"] + second["held"] == whole
     assert first["held"] < 0.6 * whole > second["held"]
+    _agree(alone["aent"], [first, second])
+
+
+@pytest.mark.slow
+@pytest.mark.train
+@pytest.mark.skipif(find_spec("deepspeed") is None, reason="DeepSpeed is not installed")
+def test_zero3(model: Path, alone: dict[str, Any], tmp_path: Path) -> None:
+    first, second = (rank["zero3"] for rank in trained(LAUNCH, model, tmp_path, "--zero3"))
+    assert first["wrapped"] == second["wrapped"] == "DeepSpeedEngine"
+    assert first["held"] < alone["aent"]["held"] > second["held"]
     _agree(alone["aent"], [first, second])
 
 

@@ -21,7 +21,7 @@ from entrostat.integrations._state import FILE
 from entrostat.integrations.trl._resume import rollouts_file
 
 from .conftest import logged, tiny_model, tiny_tokenizer
-from .resume_script import BAND, STEPS, train
+from .resume_script import BAND, STEPS, log_file, train
 
 Make = Callable[..., Any]
 SCRIPT = Path(__file__).with_name("resume_script.py")
@@ -38,9 +38,9 @@ def prepared(out: Path) -> Path:
     return out
 
 
-def entries(out: Path) -> list[dict[str, Any]]:
-    """Return what was logged, without clocks; a line cut short by the kill does not count."""
-    lines = [line for line in (out / "log.jsonl").read_text().splitlines(keepends=True) if line.endswith("\n")]
+def entries(out: Path, rank: int = 0) -> list[dict[str, Any]]:
+    """Return what a rank logged, without clocks; a line cut short by the kill does not count."""
+    lines = [line for line in (out / log_file(rank)).read_text().splitlines(keepends=True) if line.endswith("\n")]
     return [{name: value for name, value in json.loads(line).items() if name not in CLOCKS} for line in lines]
 
 
@@ -58,7 +58,7 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def assert_continues(straight: Path, out: Path, checkpoint: Path) -> None:
     """Resume, and compare every statistic, coefficient, loss and weight with the uninterrupted run."""
     at = int(checkpoint.name.removeprefix("checkpoint-"))
-    (out / "log.jsonl").unlink(missing_ok=True)
+    (out / log_file(0)).unlink(missing_ok=True)
     train(out, checkpoint)
     assert entries(out) == [entry for entry in entries(straight) if entry["step"] > at or "epoch" not in entry]
     last = [folder / f"checkpoint-{STEPS}" / "model.safetensors" for folder in (straight, out)]
@@ -79,7 +79,7 @@ def test_killed_at_any_moment(straight: Path, tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, str(SCRIPT), str(out)], stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 300
-        while not (out / "log.jsonl").exists() or len(entries(out)) < step:
+        while not (out / log_file(0)).exists() or len(entries(out)) < step:
             assert process.poll() is None, "the run ended before it could be killed"
             assert time.monotonic() < deadline, "the run did not get there in time"
             time.sleep(0.01)
@@ -107,7 +107,7 @@ def checkpoint(straight: Path, tmp_path: Path) -> Path:
 def assert_refused(checkpoint: Path, says: str, **changes: Any) -> None:
     with pytest.raises(ValueError, match=says):
         train(checkpoint.parents[1], checkpoint, **changes)
-    assert not (checkpoint.parents[1] / "log.jsonl").exists(), "it is refused before a step is made"
+    assert not (checkpoint.parents[1] / log_file(0)).exists(), "it is refused before a step is made"
 
 
 @pytest.mark.train
@@ -123,6 +123,25 @@ def test_a_truncated_file_is_never_a_silent_restart(checkpoint: Path, name: str)
     content = (checkpoint / name).read_bytes()
     (checkpoint / name).write_bytes(content[: len(content) // 2])
     assert_refused(checkpoint, f"{name} is damaged")
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("name", ["optimizer.pt", "rng_state.pth", "scheduler.pt"])
+def test_what_transformers_would_silently_start_afresh(checkpoint: Path, name: str) -> None:
+    (checkpoint / name).unlink()
+    assert_refused(checkpoint, f"has lost its {name}")
+
+
+@pytest.mark.train
+def test_a_file_of_transformers_cut_short(checkpoint: Path) -> None:
+    (checkpoint / "optimizer.pt").write_bytes(b"")
+    assert_refused(checkpoint, "optimizer.pt is damaged: it has 0 bytes")
+
+
+@pytest.mark.train
+def test_rollouts_of_another_checkpoint(straight: Path, checkpoint: Path) -> None:
+    shutil.copy(straight / "checkpoint-1" / rollouts_file(0), checkpoint)
+    assert_refused(checkpoint, "is damaged or of another checkpoint")
 
 
 @pytest.mark.train
@@ -149,7 +168,7 @@ def test_the_state_of_another_controller_is_refused(checkpoint: Path) -> None:
 
 @pytest.mark.train
 def test_rollouts_cut_another_way_are_refused(checkpoint: Path) -> None:
-    assert_refused(checkpoint, "3 micro-batches, but this run has 1 ranks and 2", steps_per_generation=2)
+    assert_refused(checkpoint, "in 3 micro-batches, and this run has 2 in one", steps_per_generation=2)
 
 
 def test_the_state_file_is_json_that_anyone_can_read(checkpoint: Path) -> None:

@@ -28,7 +28,7 @@ def test_what_aent_sends_per_step(make_trainer: Callable[..., Any], accumulation
     def gather(values: Tensor) -> Tensor:
         raise AssertionError("aent gathers nothing")
 
-    trainer._reduce, trainer._gather = reduce, gather
+    trainer._ranks.total, trainer._ranks.joined = reduce, gather
     trainer.train()
     assert len(sent) == 3 * REDUCTIONS
     assert sum(sent) == 3 * BYTES

@@ -36,11 +36,19 @@ from entrostat.integrations.trl._batch import (
     to_token_batch,
 )
 from entrostat.integrations.trl._head import HeadOutputs, install_head
+from entrostat.integrations.trl._ranks import Ranks
 from entrostat.integrations.trl._recorder import Recorder
 from entrostat.integrations.trl._redraw import draw_again
 from entrostat.integrations.trl._reduction import host_weight
 from entrostat.integrations.trl._refusals import refuse_conflicts, refuse_head, warn_if_inert
-from entrostat.integrations.trl._resume import load_rollouts, save_rollouts, wind
+from entrostat.integrations.trl._resume import (
+    load_rollouts,
+    require_parts,
+    require_whole,
+    save_rollouts,
+    sizes,
+    wind,
+)
 from entrostat.integrations.trl._window import Window, step_tokens
 from entrostat.losses import token_mean
 from entrostat.recipes import Recipe
@@ -106,6 +114,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
         refuse_conflicts(self.args, recipe)
         warn_if_inert(self.args, recipe)
         self.recipe = recipe
+        self._ranks = Ranks(self.accelerator)
         self.regulator = Regulator(recipe.controller, window=recipe.window)
         base = self.accelerator.unwrap_model(self.model)
         base = base.get_base_model() if hasattr(base, "peft_config") else base
@@ -198,7 +207,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
             vocab=self._vocab,
             step=self.state.global_step,
             total_steps=self.state.max_steps or None,
-            gather=self._gather,
+            gather=self._ranks.joined,
             **facts,
         )
 
@@ -221,7 +230,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
             return batch.logprobs.new_zeros(())
         per_token = torch.stack([term(batch, batch.coef) for term in self.recipe.terms]).sum(0)
         # Gradients are averaged over ranks, so each rank's share of the global mean counts `ranks` times.
-        self._term = token_mean(per_token, batch.mask, num_tokens=batch.tokens_of_step() / self._ranks)
+        self._term = token_mean(per_token, batch.mask, num_tokens=batch.tokens_of_step() / self._ranks.number)
         return self._term
 
     def _step_size(self, inputs: dict[str, Any]) -> dict[str, Tensor]:
@@ -231,7 +240,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
         mask = response_mask(inputs)
         batches = self.current_gradient_accumulation_steps if self.model.training else 1
         share = batches / self.args.steps_per_generation if self.model.training else 1.0
-        tokens, parts = self._tokens(mask), batches * self._ranks
+        tokens, parts = self._tokens(mask), batches * self._ranks.number
         return {
             "num_tokens": tokens,
             "num_responses": torch.tensor(len(mask) * parts, device=mask.device),
@@ -247,11 +256,11 @@ class EntropyGRPOTrainer(GRPOTrainer):
     def _tokens(self, mask: Tensor) -> Tensor:
         """Return the response tokens of the whole step, on all ranks."""
         if not self.model.training:
-            return self._reduce(mask.sum().float()).clamp(min=1)
+            return self._ranks.total(mask.sum().float()).clamp(min=1)
         position = self._step % self.args.steps_per_generation
         if self._window.tokens is None or position == 0:
             self._window.tokens = step_tokens(
-                self._buffered_inputs, position, self.current_gradient_accumulation_steps, self._reduce
+                self._buffered_inputs, position, self.current_gradient_accumulation_steps, self._ranks.total
             )
         return self._window.tokens
 
@@ -261,12 +270,12 @@ class EntropyGRPOTrainer(GRPOTrainer):
         """Log the window and let the controller move."""
         rollout_ended = self._window.rollout_ended
         self._log_window(self._window)
-        self.regulator.close_step(self._reduce)
+        self.regulator.close_step(self._ranks.total)
         if rollout_ended:
-            self.regulator.close_rollout(self._reduce)
+            self.regulator.close_rollout(self._ranks.total)
 
     def _log_window(self, window: Window) -> None:
-        means = window.close(self._reduce, self._ranks)
+        means = window.close(self._ranks.total, self._ranks.number)
         if self._head.watched is None:
             del means["watched_mass"]
         means["coef"] = self._coefficient()
@@ -275,24 +284,6 @@ class EntropyGRPOTrainer(GRPOTrainer):
         metrics = self._metrics["train" if self.model.training else "eval"]
         for name, value in means.items():
             metrics[f"entropy_control/{name}"].append(value)
-
-    @property
-    def _ranks(self) -> int:
-        return self.accelerator.num_processes
-
-    def _reduce(self, tensor: Tensor) -> Tensor:
-        if self._ranks == 1:
-            return tensor
-        return self.accelerator.reduce(tensor.to(self.accelerator.device), reduction="sum")
-
-    def _gather(self, values: Tensor) -> Tensor:
-        """Join 1-d tensors of different lengths over all ranks."""
-        if self._ranks == 1:
-            return values
-        lengths = self.accelerator.gather(torch.tensor([values.numel()], device=values.device)).tolist()
-        padded = torch.nn.functional.pad(values, (0, max(lengths) - values.numel()))
-        joined = self.accelerator.gather(padded.unsqueeze(0))
-        return torch.cat([row[:length] for row, length in zip(joined, lengths, strict=True)])
 
     # --- the run ---------------------------------------------------------------------------------------------------
 
@@ -304,7 +295,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
             windows = -(-max_steps * self.args.gradient_accumulation_steps // per_rollout)
         self.regulator.bind_total(windows)
         if self._pending_state is not None:
-            self.regulator.load_state_dict(self._pending_state, ranks=self._ranks)
+            self.regulator.load_state_dict(self._pending_state, ranks=self._ranks.number)
             self._pending_state = None
             if self._sampler is not None:
                 wind(self._sampler, int(self.state.epoch or 0))
@@ -313,30 +304,31 @@ class EntropyGRPOTrainer(GRPOTrainer):
         super()._save_checkpoint(model, trial)
         folder = Path(self._get_output_dir(trial=trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         rollout_step = self._step % (self.args.steps_per_generation * self.num_iterations)
-        if rollout_step:
-            rank = self.accelerator.process_index
-            save_rollouts(folder, self._buffered_inputs, rank=rank, ranks=self._ranks)
-            self.accelerator.wait_for_everyone()
-        regulator = self.regulator.state_dict(reduce=self._reduce)
+        digest = save_rollouts(folder, self._buffered_inputs, rank=self._ranks.own) if rollout_step else ""
+        state = {
+            "recipe": self.recipe.name,
+            "regulator": self.regulator.state_dict(reduce=self._ranks.total),
+            "rollout_step": rollout_step,
+            "rollouts": self._ranks.each(digest),
+        }
         if self.args.should_save:
-            state = {"recipe": self.recipe.name, "regulator": regulator, "rollout_step": rollout_step}
-            write_state(folder, state)
+            write_state(folder, {**state, "files": sizes(folder)})  # every rank has written its own by now
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            self._ranks.together(lambda: self._read_checkpoint(Path(checkpoint)))
         super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is None:
-            return
-        state = read_state(Path(checkpoint), recipe=self.recipe.name, more=["rollout_step"])
-        self._pending_state = state["regulator"]
-        self._step = state["rollout_step"]
-        if self._step:
-            self._buffered_inputs = load_rollouts(
-                Path(checkpoint),
-                rank=self.accelerator.process_index,
-                ranks=self._ranks,
-                parts=self.args.steps_per_generation,
-                device=self.accelerator.device,
-            )
+
+    def _read_checkpoint(self, folder: Path) -> None:
+        state = read_state(folder, recipe=self.recipe.name, more=["rollout_step", "rollouts", "files"])
+        rank, ranks, device = self._ranks.own, self._ranks.number, self.accelerator.device
+        if state["rollout_step"]:
+            batches = load_rollouts(folder, state["rollouts"], rank=rank, ranks=ranks, device=device)
+            require_parts(folder, batches, self.args.steps_per_generation)
+            self._buffered_inputs = batches
+        if self.accelerator.is_main_process:
+            require_whole(folder, state["files"])
+        self._pending_state, self._step = state["regulator"], state["rollout_step"]
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
         self._sampler = super()._get_train_sampler(dataset)
@@ -383,7 +375,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
             facts = {"mean_logit": measured.kept_mass, "target_logit": measured.watched_mass}
         batch = self._token_batch(output, measured, **facts)
         if self.model.training:
-            self.regulator.observe_fresh(*self._signal(batch), self._reduce)
+            self.regulator.observe_fresh(*self._signal(batch), self._ranks.total)
         edited = batch = batch.replace(coef=self._coefficient())
         for edit in self.recipe.rollout_edits:
             edited = edit(edited)
