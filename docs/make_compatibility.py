@@ -52,8 +52,9 @@ On a CPU, accelerate 1.15 has to be asked in its own way:
   `use_cpu=True`, accelerate wraps in DDP without a word: `AcceleratorState.__init__` reads the FSDP plugin only if the
   ranks are on its list of accelerators, and `MULTI_CPU` is not. The test puts it there; all that shards after that is
   accelerate's own code.
-- DeepSpeed is left out without a word where `use_cpu=True`, and without it accelerate counts one process where DeepSpeed
-  counts two. The test has accelerate's `PartialState` answer gloo when asked for the backend; the rest is theirs.
+- DeepSpeed is left out without a word where `use_cpu=True`, and without it accelerate counts one process where
+  DeepSpeed counts two. The test has accelerate's `PartialState` answer gloo when asked for the backend; the rest is
+  theirs.
 """
 VERL = """
 ## verl
