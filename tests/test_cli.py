@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from entrostat import cli, recipes
+from entrostat.doctor import Finding
 from entrostat.job import Job
 from entrostat.runs import JobDirectory
 
@@ -145,6 +146,13 @@ def test_cite_prints_the_papers_of_a_job(
     JobDirectory(tmp_path / "out").create(Job(steps=2))
     assert call(monkeypatch, "cite", tmp_path / "out") == 0
     assert capsys.readouterr().out.count("@article") == 2
+
+
+def test_doctor_shows_square_brackets(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    state = "not live: pip install 'entrostat[trl]'"
+    monkeypatch.setattr("entrostat.doctor.examine", lambda: [Finding(part="TRL hook", version="", state=state)])
+    assert call(monkeypatch, "doctor") == 0
+    assert "entrostat[trl]" in capsys.readouterr().out
 
 
 def test_doctor_says_whether_the_hook_is_live(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 import os
 import sys
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -57,27 +61,41 @@ def _verl() -> Finding:
         return Finding(part="verl plug-in", version="", state="not live: verl is not installed")
     version = metadata.version("verl")
     try:
-        reason = _verl_silence()
+        # What verl says of engines and accelerators it does not find is no finding of ours.
+        with warnings.catch_warnings(), _quiet_logs():
+            warnings.simplefilter("ignore")
+            reason = _verl_silence()
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
     if reason:
         return Finding(part="verl plug-in", version=version, state=f"not live: {reason}")
-    state = "live: engine vendor and trainer_mode are registered; verl ignores settings without +entrostat=control"
+    state = "live: verl picks our engine and knows our trainer, which +entrostat=control chooses"
     return Finding(part="verl plug-in", version=version, state=state)
 
 
+@contextmanager
+def _quiet_logs() -> Generator[None]:
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
 def _verl_silence() -> str:
-    """Return why verl knows nothing of us, or nothing."""
+    """Return why verl would not work with us, or nothing."""
     importlib.import_module("verl")
     plugin = "entrostat.integrations.verl.plugin"
     if plugin not in sys.modules:
         importlib.import_module(plugin)  # if it fails, this says why; verl did not
         return "verl did not load it; install entrostat anew, and do not exclude it by VERL_USE_EXTERNAL_PLUGINS"
-    for module in ("verl.workers.engine", "verl.trainer.ppo.v1"):
-        importlib.import_module(module)
-    failures = importlib.import_module(plugin).FAILURES
-    if failures:
+    engines, trainers = (importlib.import_module(name) for name in ("verl.workers.engine", "verl.trainer.ppo.v1"))
+    if failures := importlib.import_module(plugin).FAILURES:
         return "; ".join(f"{module}: {reason}" for module, reason in failures.items())
-    if os.environ.get("VERL_ENGINE_VENDOR") != "entrostat":
-        return "set VERL_ENGINE_VENDOR=entrostat in the environment of every worker"
-    return ""
+    if (vendor := os.environ.get("VERL_ENGINE_VENDOR", "")) != "entrostat":
+        held = f"VERL_ENGINE_VENDOR is {vendor!r}" if vendor else "VERL_ENGINE_VENDOR is not set"
+        return f"{held}, so verl picks its own engine; set it to entrostat on every node, before Ray starts"
+    trainers.get_trainer_cls("entrostat_sync")
+    engine = engines.EngineRegistry.get_engine_cls("language_model", "fsdp2")
+    return "" if engine.__module__.startswith("entrostat.") else f"verl picks {engine.__name__} on this machine"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from entrostat.cli._screen import Json, console, make_folder
@@ -36,5 +37,6 @@ def doctor(json: Json = False) -> None:
     else:
         table = Table("part", "version", "state", box=None, pad_edge=False)
         for finding in findings:
-            table.add_row(finding.part, finding.version, finding.state)
+            # A state may name an extra in square brackets, which rich would take for a style.
+            table.add_row(finding.part, finding.version, escape(finding.state))
         console.print(table)

@@ -69,9 +69,11 @@ def test_a_ray_worker_knows_the_engine(python: str, environment: dict[str, str])
 @pytest.mark.parametrize(
     ("setting", "state"),
     [
-        ({}, "live: engine vendor"),
+        ({}, "live: verl picks our engine and knows our trainer"),
         ({"VERL_USE_EXTERNAL_PLUGINS": "none"}, "not live: verl did not load it"),
-        ({"VERL_ENGINE_VENDOR": ""}, "not live: set VERL_ENGINE_VENDOR"),
+        ({"VERL_ENGINE_VENDOR": ""}, "not live: VERL_ENGINE_VENDOR is not set, so verl picks its own engine"),
+        ({"VERL_ENGINE_VENDOR": "nvidia"}, "not live: VERL_ENGINE_VENDOR is 'nvidia', so verl picks its own engine"),
+        ({"VERL_ENGINE_DEVICE": "tpu"}, "not live: ValueError: No engine registered for device='tpu'"),
     ],
 )
 def test_the_doctor_tells(python: str, environment: dict[str, str], setting: dict[str, str], state: str) -> None:
