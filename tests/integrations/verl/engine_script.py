@@ -24,9 +24,11 @@ from verl.trainer.config import CheckpointConfig
 from verl.utils import tensordict_utils as tu
 from verl.workers.config import FSDPActorConfig, FSDPEngineConfig, FSDPOptimizerConfig, HFModelConfig
 from verl.workers.engine import EngineRegistry
+from verl.workers.utils.padding import response_from_nested
 
 from entrostat import measures, recipes
 from entrostat.integrations.verl import EntropyLoss
+from entrostat.integrations.verl._rollouts import question
 
 torch.set_num_threads(1)
 torch.distributed.init_process_group("gloo")
@@ -48,10 +50,23 @@ advantages = [torch.randn(n, generator=generator) for n in LENGTHS]
 masks = [torch.ones(n) for n in LENGTHS]
 masks[2][1] = 0  # a tool wrote it
 
-if recipe_name == "clip_higher":
+scales = [1.0 + torch.rand(n, generator=generator) for n in LENGTHS] if recipe_name == "era" else None
+if recipe_name == "era":
+    recipe = recipes.era(clip=0.2)
+elif recipe_name == "clip_higher":
     recipe = recipes.clip_higher(low=0.1, high=0.3)
 else:
     recipe = recipes.aent(low=0.1, high=0.2, keep=20, initial=COEF, ceiling=1.0)
+
+
+class Look:
+    """An edit that changes nothing: what the engine sends along has arrived."""
+
+    sets = frozenset()
+
+    def __call__(self, batch):
+        assert (batch.vocab, batch.temperature, batch.coef) == (VOCAB, TEMPERATURE, COEF)
+        return batch
 
 
 def nested(values):
@@ -77,7 +92,7 @@ engine = EngineRegistry.new(
 )  # fmt: skip
 engine.initialize()
 actor = FSDPActorConfig(strategy="fsdp2", rollout_n=1, ppo_micro_batch_size_per_gpu=1)
-loss = EntropyLoss(config=actor, recipe=recipe)
+loss = EntropyLoss(config=actor, recipe=recipe.with_edits(Look()))
 data = tu.get_tensordict(
     tensor_dict={
         "input_ids": nested(share(rows)),
@@ -93,18 +108,28 @@ data = tu.get_tensordict(
     },
 )  # fmt: skip
 assert isinstance(data, TensorDict)
+tu.assign_non_tensor(data, entrostat_edited=True)
+plain = data.copy()
+if scales:
+    data["entrostat_logit_scale"] = nested(share(scales))
 with engine.train_mode():
     engine.optimizer_zero_grad()
     output = engine.forward_backward_batch(data, loss, forward_only=False)
     # Leaving the mode clears them.
     grads = {name: parameter.grad.full_tensor() for name, parameter in engine.module.named_parameters()}
 
+# The pass over fresh rollouts: no loss; the driver's question goes along with the data.
+tu.assign_non_tensor(plain, **question(recipes.ucas()) | question(recipes.siren(top_p=0.5)))
+with engine.eval_mode():
+    fresh = engine.infer_batch(plain)["model_output"]
+
 # The objective written out, on the unsharded model and all four responses.
 model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
 tokens = float(sum(mask.sum() for mask in masks))
 total, entropy_sum = torch.zeros(()), 0.0
-for row, p, before, advantage, mask in zip(rows, PROMPTS, old, advantages, masks):
+for i, (row, p, before, advantage, mask) in enumerate(zip(rows, PROMPTS, old, advantages, masks)):
     logits = model(row[None]).logits[0, p - 1 : -1] / TEMPERATURE
+    logits = logits * scales[i][:, None] if scales else logits
     ratio = (logits.log_softmax(-1).gather(1, row[p:, None])[:, 0] - before).exp()
     low, high = (0.1, 0.3) if recipe_name == "clip_higher" else (0.2, 0.2)
     surrogate = torch.minimum(ratio * advantage, ratio.clamp(1 - low, 1 + high) * advantage)
@@ -116,6 +141,23 @@ for row, p, before, advantage, mask in zip(rows, PROMPTS, old, advantages, masks
         total = total - COEF * (clamped * mask).sum() / tokens
 total.backward()
 expected = {name: parameter.grad for name, parameter in model.named_parameters()}
+asked = {
+    "entrostat_entropy": [],
+    "entrostat_clamped_entropy": [],
+    "entrostat_mean_logit": [],
+    "entrostat_target_logit": [],
+}
+with torch.no_grad():
+    for row, p in zip(share(rows), share(PROMPTS)):
+        raw = model(row[None]).logits[0, p - 1 : -1]
+        asked["entrostat_entropy"].append(measures.shannon(raw, temperature=TEMPERATURE))
+        asked["entrostat_clamped_entropy"].append(measures.nucleus(raw, top_p=0.5, temperature=TEMPERATURE))
+        asked["entrostat_mean_logit"].append(raw.mean(-1))
+        asked["entrostat_target_logit"].append(raw.gather(1, row[p:, None])[:, 0])
+far = 0.0
+for key, values in asked.items():
+    ours = response_from_nested(fresh[key], data["response_mask"]).unbind()
+    far = max(far, *[float((one - other).abs().max()) for one, other in zip(ours, values)])
 scale = max(float(grad.abs().max()) for grad in expected.values())
 difference = max(float((grads[name] - expected[name]).abs().max()) for name in expected)
 sums = [m.aggregate() for m in [output["metrics"]["entrostat/clamped_entropy_sum"]]]
@@ -123,7 +165,7 @@ gathered = [None] * ranks
 torch.distributed.all_gather_object(gathered, sums[0])
 result = {
     "engine": type(engine).__name__, "names": sorted(grads) == sorted(expected), "difference": difference / scale,
-    "clamped": sum(gathered) / ranks / tokens, "expected_clamped": entropy_sum / tokens,
+    "fresh": far, "clamped": sum(gathered) / ranks / tokens, "expected_clamped": entropy_sum / tokens,
 }  # fmt: skip
 (Path(out) / f"rank{rank}.json").write_text(json.dumps(result))
 torch.distributed.destroy_process_group()

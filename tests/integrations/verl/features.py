@@ -21,8 +21,10 @@ UNTESTED = {
     "rollouts by vLLM or SGLang": NEEDS_GPU + "; in the tests a Ray actor samples from a copy of the model",
     "FSDP1 (strategy=fsdp)": "torch refuses sync_module_states, which verl sets, for a module on the CPU",
     "Ulysses sequence parallelism": "verl puts it into flash-attention, which has no CPU build",
+    "use_kl_loss=true in the trainer loop": "verl offloads that model to pinned memory, which torch has for GPUs",
     "bf16, LoRA, offloading": "nobody has tried; nothing refuses them",
-    "estimators other than grpo, a critic": "nobody has tried; nothing refuses them",
+    "a critic": "verl registers its engine for GPUs alone; nothing refuses it",
+    "estimators other than grpo and rloo": "nobody has tried; nothing refuses them",
     "several nodes": "examples/verl has a note on them; never run",
 }
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 # Qwen2's tokenizer in byte-level letters: space and newline are the first two.
@@ -56,7 +58,7 @@ def write(folder: Path) -> None:
     pandas.DataFrame(rows).to_parquet(folder / "data.parquet")
 
 
-def overrides(folder: Path, steps: int) -> list[str]:
+def overrides(folder: Path, steps: int, recipe: str = "aent", parameters: Mapping[str, Any] = PARAMETERS) -> list[str]:
     """Return what stands behind `python -m verl.trainer.main_ppo`."""
     settings = {
         "data.train_files": folder / "data.parquet",
@@ -101,7 +103,7 @@ def overrides(folder: Path, steps: int) -> list[str]:
         "+ray_kwargs.ray_init.object_store_memory": 200_000_000,
         "hydra.searchpath": "[pkg://entrostat.integrations.verl.config]",
         "+entrostat": "control",
-        "entrostat.recipe": "aent",
+        "entrostat.recipe": recipe,
     }
-    settings |= {f"+entrostat.parameters.{name}": value for name, value in PARAMETERS.items()}
+    settings |= {f"+entrostat.parameters.{name}": value for name, value in parameters.items()}
     return [f"{name}={value}" for name, value in settings.items()]

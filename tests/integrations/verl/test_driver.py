@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from entrostat import recipes
+from entrostat.batch import TokenBatch
 from entrostat.integrations._state import FILE
 from entrostat.integrations.verl import Driver, EntropyConfig
+from entrostat.recipes import Recipe
 
 MANY = "several optimizer steps per rollout batch with entrostat.window=step"
 
@@ -56,6 +59,28 @@ def test_saved_and_loaded_it_goes_on_bit_for_bit(tmp_path: Path, window: str) ->
     assert before + coefficients(second, seen[2:]) == whole
 
 
+def test_a_law_on_fresh_rollouts_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    whole, first, second = (Driver(recipes.siren(), total_steps=5) for _ in range(3))
+    seen = [0.9, 0.4, 0.7, 0.2]
+    expected = [fresh(whole, step, entropy) for step, entropy in enumerate(seen)]
+    before = [fresh(first, step, entropy) for step, entropy in enumerate(seen[:2])]
+    first.save(tmp_path)
+    second.load(tmp_path)
+    assert before + [fresh(second, 2 + step, entropy) for step, entropy in enumerate(seen[2:])] == expected
+    assert len(set(expected)) == len(seen)
+
+
+def fresh(driver: Driver, step: int, entropy: float) -> float:
+    """Return the coefficient of a driver step whose rollouts have peaks of this entropy."""
+    ones = torch.ones(1, 2)
+    same = dict.fromkeys(("logprobs", "old_logprobs", "advantages", "mask", "entropy", "kept_mass"), ones)
+    bounds = {"clip_low": ones, "clip_high": ones}
+    driver.see(TokenBatch(clamped_entropy=torch.tensor([[0.1, entropy]]), **same, **bounds), step)
+    coef = driver.facts(step)["entrostat_coef"]
+    driver.close(sums(9.0))  # of no account to this law
+    return coef
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"recipe": "aent"}', '{"recipe": "aent", "regulator": {}}'])
 def test_a_damaged_state_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
@@ -80,6 +105,34 @@ def test_a_law_per_optimizer_step_is_refused_where_the_driver_sees_only_some(
         Driver(aent(), total_steps=5, updates=2)
     record_property(MANY, str(caught.value))
     assert Driver(aent("rollout"), total_steps=5, updates=2).facts(3)["entrostat_step"] == 6
+
+
+ULYSSES = "actor_rollout_ref.actor.ulysses_sequence_parallel_size"
+BYPASS = "algorithm.rollout_correction.bypass_mode=true with a recipe that measures fresh rollouts"
+
+
+@pytest.mark.parametrize(
+    ("override", "recipe", "feature"),
+    [
+        pytest.param(*row, marks=pytest.mark.feature(row[-1], "rejected"), id=row[0])
+        for row in [
+            ("algorithm.rollout_correction.bypass_mode=true", recipes.stare(), BYPASS),
+            ("distillation.enabled=true", recipes.none(), "distillation.enabled=true"),
+            (f"{ULYSSES}=2", recipes.era(), "Ulysses sequence parallelism with era"),
+        ]
+    ],
+)
+def test_a_run_that_leaves_the_recipe_no_place_is_refused(
+    override: str, recipe: Recipe, feature: str, record_property: Callable[[str, str], None]
+) -> None:
+    from entrostat.integrations.verl._refusals import refuse_run
+
+    name = override.split("=")[0].removeprefix("actor_rollout_ref.actor.")
+    with pytest.raises(ValueError, match=f"`{name}` must be") as caught:
+        refuse_run(composed(override), recipe)
+    record_property(feature, str(caught.value))
+    refuse_run(composed(), recipe)
+    refuse_run(composed(BYPASS.split()[0], f"{ULYSSES}=2"), aent())
 
 
 def test_workers_without_our_loss_are_named() -> None:

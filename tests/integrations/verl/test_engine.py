@@ -18,6 +18,7 @@ ENGINE = pytest.mark.feature("FSDP2 (strategy=fsdp2)", "works", SAME)
 RANKS = pytest.mark.feature(
     "two ranks, uneven tokens, a tool mask, temperature 0.7, two micro-batches each", "works", SAME
 )
+SCALED = pytest.mark.feature("a factor on the logits of single positions (era)", "works", SAME)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,8 @@ RANKS = pytest.mark.feature(
             2, "aent", "padded", marks=[ENGINE, RANKS, pytest.mark.feature("use_remove_padding=false", "works")]
         ),
         pytest.param(2, "clip_higher", "packed", marks=[ENGINE, RANKS]),
+        pytest.param(2, "era", "packed", marks=[ENGINE, SCALED]),
+        pytest.param(1, "era", "padded", marks=[ENGINE, SCALED]),
     ],
 )
 def test_gradients_are_those_of_the_objective(
@@ -49,6 +52,7 @@ def test_gradients_are_those_of_the_objective(
         assert result["engine"] == "EntropyFSDPEngine"
         assert result["names"]
         assert result["difference"] < 1e-4
+        assert result["fresh"] < 1e-5
         assert result["clamped"] == pytest.approx(result["expected_clamped"], rel=1e-5)
 
 

@@ -29,14 +29,14 @@ MAIN = pytest.mark.feature(
 STEPS, KILLED_AFTER, RESUMED_FROM = 5, 3, 2
 
 
-def launch(folder: Path, log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+def launch(folder: Path, log: Path, environment: dict[str, str], arguments: list[str]) -> subprocess.Popen[bytes]:
     """Start verl in a process group of its own."""
     path = os.pathsep.join(filter(None, (str(HERE), environment.get("PYTHONPATH"))))
     environment |= {"PYTHONPATH": path, "VERL_PLATFORM": "cpu", "VERL_FILE_LOGGER_PATH": str(log)}
     environment |= {"VERL_USE_EXTERNAL_MODULES": "cpu_platform,scripted_rollout", "HF_HUB_OFFLINE": "1"}
     # Workers start when they are asked for, not one per pretended CPU.
     environment |= {"RAY_enable_worker_prestart": "0", "RAY_prestart_worker_first_driver": "0"}
-    command = [sys.executable, "-W", "ignore", "-m", "verl.trainer.main_ppo", *overrides(folder, STEPS)]
+    command = [sys.executable, "-W", "ignore", "-m", "verl.trainer.main_ppo", *arguments]
     with Path(f"{log}.txt").open("wb") as out:
         return subprocess.Popen(
             command, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
@@ -70,14 +70,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A run killed after its third step, and the run that took it up."""
     folder = tmp_path_factory.mktemp("verl")
     write(folder)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    killed = launch(folder, folder / "killed.jsonl", environment)
+    environment, arguments = {**os.environ, "OMP_NUM_THREADS": "1"}, overrides(folder, STEPS)
+    killed = launch(folder, folder / "killed.jsonl", environment, arguments)
     try:
         first = wait(killed, folder / "killed.jsonl", KILLED_AFTER)
     finally:
         kill(killed)
     latest = (folder / "checkpoints" / "latest_checkpointed_iteration.txt").read_text()
-    resumed = launch(folder, folder / "resumed.jsonl", environment)
+    resumed = launch(folder, folder / "resumed.jsonl", environment, arguments)
     try:
         second = wait(resumed, folder / "resumed.jsonl", STEPS - RESUMED_FROM)
         status = resumed.wait(timeout=300)
@@ -136,3 +136,48 @@ def test_the_state_lies_in_verls_checkpoint(runs: dict[str, Any]) -> None:
     assert state["recipe"] == "aent"
     assert (folder / "data.pt").exists()
     assert len(list((folder / "actor").glob("model_world_size_2_rank_*.pt"))) == 2
+
+
+def run(
+    folder: Path, recipe: str, parameters: dict[str, Any], environment: dict[str, str], *more: str
+) -> list[dict[str, float]]:
+    """Train two steps from the start to the end."""
+    write(folder)
+    log = folder / "log.jsonl"
+    process = launch(folder, log, environment, [*overrides(folder, 2, recipe, parameters), *more])
+    try:
+        steps = wait(process, log, 2)
+        assert process.wait(timeout=300) == 0
+    finally:
+        if process.poll() is None:
+            kill(process)
+    return steps
+
+
+@pytest.mark.feature(
+    "a recipe that edits whole rollout batches, in the trainer loop", "works", "verl trains on what it left of them"
+)
+@pytest.mark.feature("algorithm.adv_estimator=rloo", "works", "in the trainer loop")
+def test_verl_trains_on_edited_rollouts(tmp_path: Path, environment: dict[str, str]) -> None:
+    """A band far above any entropy keeps the responses of negative advantage alone; verl logs what it trained on."""
+    band = {"low": 9.0, "high": 10.0}
+    for step in run(tmp_path, "entrocraft", band, environment, "algorithm.adv_estimator=rloo"):
+        assert step["critic/advantages/min"] < 0 == step["critic/advantages/max"]
+        assert step["critic/returns/min"] < 0 < step["critic/returns/max"]  # verl's own advantages, of before
+        assert step["actor/grad_norm"] > 0
+
+
+@pytest.mark.feature(
+    "a law that is fed the fresh rollouts, in the trainer loop", "works", "it moves before the first update on them"
+)
+def test_a_law_on_fresh_rollouts_moves_before_the_update(tmp_path: Path, environment: dict[str, str]) -> None:
+    steps = run(tmp_path, "stare", {"target": 9.0, "adaptive": True, "rise": 1.1, "rate": 0.01}, environment)
+    assert [ours(step, "coef") for step in steps] == pytest.approx([0.11, 0.12])
+
+
+def test_old_log_probs_are_those_under_the_scale(tmp_path: Path, environment: dict[str, str]) -> None:
+    """With one update per batch the ratio is 1. ERA halves the advantage of what it sharpens: here what is good."""
+    for step in run(tmp_path, "era", {"k": 2.0, "low": 9.0, "high": 10.0}, environment):
+        assert abs(step["actor/ppo_kl"]) < 1e-6
+        assert step["critic/advantages/max"] == pytest.approx(step["critic/returns/max"] / 2, rel=1e-6)
+        assert step["critic/advantages/min"] == step["critic/returns/min"] < 0

@@ -36,7 +36,8 @@ def made_up(seed: int = 0) -> tuple[Any, Any, torch.Tensor, torch.Tensor]:
 def with_coef(data: Any, coef: float) -> Any:
     from verl.utils import tensordict_utils as tu
 
-    tu.assign_non_tensor(data, entrostat_coef=coef, entrostat_total_steps=10)
+    sent = {"entrostat_coef": coef, "entrostat_total_steps": 10, "entrostat_edited": True, "entrostat_vocab": 50}
+    tu.assign_non_tensor(data, **sent)
     return data
 
 
@@ -125,6 +126,19 @@ def test_sums_become_means_over_all_tokens_in_verls_aggregation() -> None:
     assert not any(key.endswith("_sum") for key in metrics)
 
 
+def test_a_reference_model_is_read_where_verl_keeps_one() -> None:
+    from entrostat.integrations.verl._batch import to_token_batch
+
+    settings = config(use_kl_loss=True, kl_loss_coef=0.2)
+    outputs, data, logprobs, _ = made_up()
+    data["ref_log_prob"] = data["old_log_probs"]
+    batch = to_token_batch(settings, outputs, with_coef(data, 0.1), None)
+    assert torch.equal(batch.given("ref_logprobs") * MASK, (logprobs.detach() - 1) * MASK)
+    assert batch.kl_coef == 0.2
+    loss, _ = EntropyLoss(config=settings, recipe=recipes.adrpo())(outputs, data)
+    assert torch.isfinite(torch.autograd.grad(loss, logprobs)[0]).all()
+
+
 def test_it_leaves_verls_settings_and_data_as_they_were() -> None:
     settings, (outputs, data, _, _) = config(), made_up()
     before, advantages = copy.copy(settings.clip_ratio_high), data["advantages"]
@@ -179,11 +193,12 @@ def test_every_recipe_is_taken_or_refused_in_one_sentence(record_property: Calla
             refused[name] = str(error)
             continue
         outputs, data, logprobs, _ = made_up()
+        data["entrostat_old_entropy"] = data["old_log_probs"].abs()
         value, _ = loss(outputs, with_coef(data, 0.1))
         assert torch.isfinite(value), name
         assert torch.isfinite(torch.autograd.grad(value, logprobs)[0]).all(), name
         taken.append(name)
-    assert {"aent", "clip_higher", "entropy_bonus", "skywork", "none"} <= set(taken)
+    assert set(refused) == {"adrpo", "aepo"}  # a reference model; rollouts drawn again
     assert all(f"recipe {name!r}" in reason for name, reason in refused.items())
     record_property("recipes that compute", ", ".join(taken))
     record_property("the other recipes", ", ".join(refused))

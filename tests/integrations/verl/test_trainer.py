@@ -65,3 +65,25 @@ def test_verls_save_and_load_carry_the_state(tmp_path: Path) -> None:
     (tmp_path / "global_step_1" / FILE).unlink()
     with pytest.raises(ValueError, match="written without entrostat"):
         trainer(tmp_path)._load_checkpoint()
+
+
+def test_the_engine_is_asked_in_the_pass_over_fresh_rollouts_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+    asked: list[dict[str, Any]] = []
+
+    def old_pass(self: object, batch: Any, metrics: object) -> Any:
+        asked.append(dict(batch.extra_info))
+        return batch
+
+    monkeypatch.setattr(PPOTrainerSync, "_compute_old_log_prob", old_pass)
+    host, batch = trainer(tmp_path), SimpleNamespace(extra_info={"temperature": 0.7})
+    for recipe in (host.recipe, recipes.siren(), recipes.ucas()):
+        host.recipe = recipe
+        assert host._compute_old_log_prob(batch, {}).extra_info == {"temperature": 0.7}
+    plain, siren, ucas = ({key: each[key] for key in each if key != "temperature"} for each in asked)
+    assert plain == {}
+    assert siren == {"entrostat_measure": recipes.siren().measure}
+    assert ucas == {"entrostat_measure": recipes.ucas().measure, "entrostat_logit_stats": True}

@@ -19,15 +19,38 @@ STATISTICS = {
 }
 """Field of the batch -> key of the engine's output that carries it."""
 
+LOGITS = {"mean_logit": "entrostat_mean_logit", "target_logit": "entrostat_target_logit"}
+"""Likewise, of fresh rollouts whose recipe asks for logits."""
+
+ASK, ASK_LOGITS = "entrostat_measure", "entrostat_logit_stats"
+"""What the driver sends along to the pass over fresh rollouts: the measure it wants, and whether logits too."""
+
 FACTS: dict[str, tuple[str, Any]] = {
     "coef": ("entrostat_coef", 0.0),
     "step": ("entrostat_step", 0),
     "total_steps": ("entrostat_total_steps", None),
     "temperature": ("temperature", 1.0),
+    "vocab": ("entrostat_vocab", None),
 }
-"""Field of the batch -> key under which the driver sends it along with the data, and what it is without."""
+"""Field of the batch -> key under which it goes along with the data, and what it is without. The engine puts `vocab`
+there, the driver the rest."""
 
-_TENSORS = {"old_logprobs": "old_log_probs", "advantages": "advantages", "ref_logprobs": "ref_log_prob"}
+PER_TOKEN = {
+    "old_entropy": "entrostat_old_entropy",
+    "weight": "entrostat_weight",
+    "logit_scale": "entrostat_logit_scale",
+}
+"""Field of the batch -> key under which the driver keeps it beside the rollouts, for every update on them."""
+
+PER_RESPONSE = {"rewards": "entrostat_rewards", "group_ids": "entrostat_group_ids"}
+"""Likewise, one value per response."""
+
+EDITED = "entrostat_edited"
+"""Sent along with rollouts that the recipe's rollout edits have seen."""
+
+TENSORS = {"old_logprobs": "old_log_probs", "advantages": "advantages", "ref_logprobs": "ref_log_prob"}
+"""Field of the batch -> verl's own name."""
+
 _BOUNDS = {"clip_low": "clip_ratio_low", "clip_high": "clip_ratio_high"}
 
 
@@ -44,7 +67,7 @@ def to_token_batch(config: Any, model_output: Any, data: Any, dp_group: Any) -> 
     from verl.workers.utils.padding import no_padding_2_padding
 
     logprobs = no_padding_2_padding(model_output["log_probs"], data)
-    given = {name: key for name, key in _TENSORS.items() if key in data}
+    given = {name: key for name, key in (TENSORS | PER_TOKEN).items() if key in data}
     padded = data.select("response_mask", *given.values()).to_padded_tensor()
     mask = padded["response_mask"]
     tokens = data["batch_num_tokens"]
@@ -53,19 +76,27 @@ def to_token_batch(config: Any, model_output: Any, data: Any, dp_group: Any) -> 
         mask=mask,
         **{name: padded[key] for name, key in given.items()},
         **{name: no_padding_2_padding(model_output[key], data) for name, key in STATISTICS.items()},
-        **{name: torch.full_like(logprobs, _bound(config, key), requires_grad=False) for name, key in _BOUNDS.items()},
+        **{name: data[key] for name, key in PER_RESPONSE.items() if key in data},
+        **bounds(config, logprobs),
         **{name: tu.get_non_tensor_data(data, key, default) for name, (key, default) in FACTS.items()},
         host_weight=host_weight(config, mask, tokens, data["global_batch_size"]),
-        kl_coef=config.kl_loss_coef if config.use_kl_loss else 0.0,
+        kl_coef=kl_coef(config),
         num_tokens=torch.tensor(float(tokens), device=mask.device),
         num_responses=torch.tensor(data["global_batch_size"], device=mask.device),
         gather=lambda values: gather(values, dp_group),
     )
 
 
-def _bound(config: Any, key: str) -> float:
-    value = getattr(config, key)
-    return config.clip_ratio if value is None else value
+def bounds(config: Any, like: Tensor) -> dict[str, Tensor]:
+    """Return verl's own clip bounds, one per token."""
+    values = {name: getattr(config, key) for name, key in _BOUNDS.items()}
+    values = {name: config.clip_ratio if value is None else value for name, value in values.items()}
+    return {name: torch.full_like(like, value, requires_grad=False) for name, value in values.items()}
+
+
+def kl_coef(config: Any) -> float:
+    """Return what verl multiplies its divergence to the reference by."""
+    return config.kl_loss_coef if config.use_kl_loss else 0.0
 
 
 def edited(before: TokenBatch, after: TokenBatch, config: Any, data: Any) -> tuple[Any, Any]:
@@ -81,7 +112,7 @@ def edited(before: TokenBatch, after: TokenBatch, config: Any, data: Any) -> tup
             # verl freezes its settings; the copy is for this one call, and its clamp takes tensors.
             object.__setattr__(config, _BOUNDS[name], value.detach())
         else:
-            data[_TENSORS[name]] = value.detach()
+            data[TENSORS[name]] = value.detach()
     return config, data
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
+from entrostat.batch import TokenBatch
 from entrostat.integrations._state import read_state, write_state
-from entrostat.integrations.verl._batch import FACTS
-from entrostat.integrations.verl._loss import PREFIX, SUMS
+from entrostat.integrations.verl._batch import EDITED, FACTS
+from entrostat.integrations.verl._loss import PREFIX, SUMS, signal
 from entrostat.integrations.verl._refusals import refuse_window
 from entrostat.recipes import Recipe
 from entrostat.regulator import Regulator
@@ -38,6 +39,7 @@ class Driver:
         self.regulator = Regulator(recipe.controller, window=recipe.window)
         self.regulator.bind_total(total_steps)
         self._total, self._updates = total_steps, updates
+        self._seen: int | None = None
 
     def facts(self, step: int) -> dict[str, Any]:
         """Return what to send to the workers beside the data of a driver step.
@@ -45,8 +47,30 @@ class Driver:
         Args:
             step: driver steps done.
         """
-        facts = {"coef": self.regulator.coefficient, "step": step * self._updates}
-        return {FACTS[name][0]: value for name, value in {**facts, "total_steps": self._total * self._updates}.items()}
+        facts = {"coef": self.regulator.coefficient, **self._progress(step)}
+        return {FACTS[name][0]: value for name, value in facts.items()} | {EDITED: self._seen == step}
+
+    def _progress(self, step: int) -> dict[str, int]:
+        return {"step": step * self._updates, "total_steps": self._total * self._updates}
+
+    def see(self, batch: TokenBatch, step: int) -> TokenBatch:
+        """Show a whole batch of fresh rollouts to the controller, and return it as the rollout edits leave it.
+
+        Random draws depend on the step alone, so a resumed run repeats them.
+
+        Args:
+            batch: the rollouts of all ranks, before the first update on them.
+            step: driver steps done.
+        """
+        batch = batch.replace(**self._progress(step))
+        self.regulator.observe_fresh(*signal(self.recipe, batch))
+        batch = batch.replace(coef=self.regulator.coefficient)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(step)
+            for edit in self.recipe.rollout_edits:
+                batch = edit(batch)
+        self._seen = step
+        return batch
 
     def close(self, metrics: dict[str, Any], prefix: str = "actor/") -> None:
         """Replace the workers' sums in verl's reduced metrics by means, and let the controller move once.

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from entrostat.batch import TokenBatch
-from entrostat.integrations.verl._batch import STATISTICS, edited, to_token_batch
-from entrostat.integrations.verl._refusals import refuse_actor
+from entrostat.integrations.verl._batch import EDITED, STATISTICS, edited, to_token_batch
+from entrostat.integrations.verl._refusals import TRAINER, refuse_actor
 from entrostat.recipes import Recipe
 
 PREFIX = "entrostat/"
@@ -47,12 +47,18 @@ class EntropyLoss:
 
     def __call__(self, model_output: Any, data: Any, dp_group: Any = None) -> tuple[Tensor, dict[str, Any]]:
         """Return loss and metrics, as `ppo_loss` does."""
+        from verl.utils import tensordict_utils as tu
         from verl.workers.utils.losses import ppo_loss
 
         if missing := sorted(set(STATISTICS.values()) - set(model_output)):
             raise RuntimeError(
                 f"the engine returned no {', '.join(missing)}: entrostat's engine is not in use in this worker. Set "
                 "VERL_ENGINE_VENDOR=entrostat in the environment of every worker; `entrostat doctor` tells the rest."
+            )
+        if self.recipe.rollout_edits and not tu.get_non_tensor_data(data, EDITED, False):
+            raise RuntimeError(
+                f"recipe {self.recipe.name!r} edits whole rollout batches on verl's driver, and these come unedited: "
+                f"another trainer than {TRAINER} is at work."
             )
         batch = to_token_batch(self.config, model_output, data, dp_group)
         after = batch
@@ -79,13 +85,18 @@ class EntropyLoss:
         """
         from verl.utils.metric import AggregationType, Metric
 
-        signal = (batch.clamped_entropy, batch.mask) if self.recipe.signal is None else self.recipe.signal(batch)
-        pairs = [(getattr(batch, name), batch.mask) for name in SUMS[:-1]] + [signal]
+        steering = signal(self.recipe, batch)
+        pairs = [(getattr(batch, name), batch.mask) for name in SUMS[:-1]] + [steering]
         sums = {name: _masked_sum(*pair) for name, pair in zip(SUMS, pairs, strict=True)}
-        sums |= {"tokens": batch.mask.sum(), "signal_tokens": signal[1].bool().sum()}
+        sums |= {"tokens": batch.mask.sum(), "signal_tokens": steering[1].bool().sum()}
         values = {f"{PREFIX}{name}_sum": float(value) * ranks for name, value in sums.items()}
         values[f"{PREFIX}bonus"] = float(bonus.detach())
         return {key: Metric(value=value, aggregation=AggregationType.SUM) for key, value in values.items()}
+
+
+def signal(recipe: Recipe, batch: TokenBatch) -> tuple[Tensor, Tensor]:
+    """Return what the controller is fed, and where it counts."""
+    return (batch.clamped_entropy, batch.mask) if recipe.signal is None else recipe.signal(batch)
 
 
 def _masked_sum(values: Tensor, counted: Tensor) -> Tensor:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from entrostat.controllers import Constant
 from entrostat.errors import sentence
 from entrostat.integrations._hosts import measure_scale
-from entrostat.recipes import Recipe
+from entrostat.recipes import HOST_OFFERS, Recipe
 
-OFFERS = frozenset({"old_logprobs", "ref_logprobs", "total_steps"})
+OFFERS = HOST_OFFERS.keys() - {"redraw"}
 """What of a recipe's needs the plug-in can meet; `ref_logprobs` with `use_kl_loss` only."""
 
 NOT_COMPUTED = "the engine does not compute"
@@ -98,13 +99,51 @@ def _refuse_missing(config: Any, recipe: Recipe) -> None:
     if missing := sorted(recipe.needs - offers):
         remedy = " Set `use_kl_loss` to keep a reference model." if "ref_logprobs" in missing else ""
         raise ValueError(f"recipe {recipe.name!r} needs {', '.join(missing)}, which verl does not give here.{remedy}")
-    if recipe.rollout_edits:
-        raise ValueError(
-            f"recipe {recipe.name!r} edits whole rollout batches, which the verl plug-in cannot do. "
-            "Choose a recipe that works within a micro-batch, such as 'aent'."
-        )
     # Whether the engine can compute a measure does not depend on the vocabulary.
     measure_scale(recipe, 2, NOT_COMPUTED)
+
+
+def refuse_run(config: Any, recipe: Recipe) -> None:
+    """Raise if what else verl is told to do leaves the recipe no place, or no data.
+
+    Args:
+        config: verl's whole configuration.
+        recipe: the recipe.
+
+    Raises:
+        ValueError: as said above.
+    """
+    if (distillation := config.get("distillation")) and distillation.get("enabled"):
+        remedy = "A worker has one loss, and the recipe's would take the place of the distillation's."
+        raise ValueError(sentence("distillation.enabled", "be False beside a recipe", True, remedy))
+    actor = config.actor_rollout_ref.actor
+    parts = max(each.get("ulysses_sequence_parallel_size", 1) for each in (actor, actor.get("fsdp_config", {})))
+    if "logit_scale" in recipe.needs and parts > 1:
+        remedy = f"Recipe {recipe.name!r} scales the logits of single positions, and a rank then has some of them."
+        raise ValueError(sentence("ulysses_sequence_parallel_size", "be 1", parts, remedy))
+    correction = config.algorithm.get("rollout_correction")
+    if "old_entropy" in recipe.needs and correction and correction.get("bypass_mode"):
+        remedy = f"Recipe {recipe.name!r} measures fresh rollouts in the pass that this mode leaves out."
+        raise ValueError(sentence("algorithm.rollout_correction.bypass_mode", "be False", True, remedy))
+
+
+def refuse_parts(keys: Sequence[str], recipe: Recipe) -> None:
+    """Raise if a recipe that looks at whole responses meets some that came in several parts, which share a reward.
+
+    Args:
+        keys: verl's names of the rows, `UID_SESSION_PART`.
+        recipe: the recipe.
+
+    Raises:
+        ValueError: as said above.
+    """
+    parts = Counter(key.rsplit("_", 1)[0] for key in keys)
+    session, most = max(parts.items(), key=lambda item: item[1])
+    if most > 1 and recipe.needs & {"rewards", "group_ids"}:
+        raise ValueError(
+            f"recipe {recipe.name!r} compares whole responses, but session {session} answered in {most} parts. "
+            "Use an agent loop that returns one output per session."
+        )
 
 
 def refuse_window(recipe: Recipe, updates: int) -> None:

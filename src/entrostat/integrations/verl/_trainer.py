@@ -7,6 +7,7 @@ Importing this module registers the trainer.
 # pyright: reportMissingImports=false, reportUntypedBaseClass=false, reportUntypedClassDecorator=false
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from entrostat.integrations.verl._config import EntropyConfig
 from entrostat.integrations.verl._driver import Driver
 from entrostat.integrations.verl._loss import EntropyLoss
 from entrostat.integrations.verl._refusals import TRAINER as NAME
-from entrostat.integrations.verl._refusals import refuse_actor
+from entrostat.integrations.verl._refusals import refuse_actor, refuse_run
+from entrostat.integrations.verl._rollouts import looked_at, question, read, write
 from entrostat.recipes import Recipe
 
 
@@ -26,8 +28,9 @@ from entrostat.recipes import Recipe
 class EntropyPPOTrainerSync(PPOTrainerSync):
     """verl's `sync` trainer, chosen by `trainer.v1.trainer_mode=entrostat_sync`, which the Hydra group sets.
 
-    Once per step: the coefficient goes to the workers with the data, their sums come back with the metrics, and the
-    controller moves. Its state is a file in every checkpoint folder.
+    Once per step: the recipe sees the fresh rollouts, if it asks for them; the coefficient goes to the workers with
+    the data, their sums come back with the metrics, and the controller moves. Its state is a file in every checkpoint
+    folder.
 
     Raises:
         ValueError: the recipe and verl's settings cannot go together.
@@ -41,6 +44,7 @@ class EntropyPPOTrainerSync(PPOTrainerSync):
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
         self.recipe = recipe_of(config)
         refuse_actor(config.actor_rollout_ref.actor, self.recipe)
+        refuse_run(config, self.recipe)
         self._driver: Driver | None = None
         # verl has done so in its own entry point; elsewhere the group's check must see the mode as it was chosen.
         OmegaConf.resolve(config)
@@ -66,7 +70,28 @@ class EntropyPPOTrainerSync(PPOTrainerSync):
         self.actor_rollout_wg.set_loss_fn(EntropyLoss(config=config, recipe=self.recipe))
         super().on_init_end()
 
+    def _compute_old_log_prob(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        asked = question(self.recipe)
+        batch.extra_info.update(asked)
+        batch = super()._compute_old_log_prob(batch, metrics)
+        # No later pass is over the policy that wrote them.
+        for key in asked:
+            batch.extra_info.pop(key, None)
+        return batch
+
+    def _see_rollouts(self, batch: Any) -> None:
+        """Show the rollouts to the recipe, before any update on them; keep what it made of them."""
+        refs = self.config.actor_rollout_ref
+        rollouts = read(batch, self.recipe, refs.actor, refs.rollout.temperature)
+        seen = self.driver.see(rollouts, self.global_steps - 1)
+        write(batch, rollouts, seen)
+        if seen.logit_scale is not None:
+            # The ratio compares like with like: the old log-probs are taken anew, under the same scale.
+            super()._compute_old_log_prob(copy.deepcopy(batch), {})
+
     def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        if looked_at(self.recipe):
+            self._see_rollouts(batch)
         batch.extra_info.update(self.driver.facts(self.global_steps - 1))
         batch = super()._update_actor(batch, metrics)
         self.driver.close(metrics)
