@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import sys
 import threading
 import time
@@ -63,7 +64,7 @@ def test_the_picture_fits_and_says_how_the_runs_stand(tmp_path: Path, width: int
     row = next(line for line in lines if line.startswith("aent"))
     assert [*row.split()[-5:]] == ["0.300", "╌╌[╌●╌]╌╌", "0.0200", "0.50", "0.75"]
     text = "\n".join(lines)
-    assert all(title in text for title in ("entropy, nats", "reward", "coefficient", "pass@8, validation"))
+    assert all(title in text for title in ("entropy in nats", "reward", "coefficient", "pass@8, validation"))
     assert any("\u2800" < letter < "\u28ff" for letter in text)
 
 
@@ -130,7 +131,9 @@ def test_the_command_ends_with_the_runs(
     started = time.monotonic()
     watch(monkeypatch, tmp_path, "--every", 0.1)
     assert time.monotonic() - started > 0.4
-    assert "aent seed 0" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "aent seed 0" in said
+    assert "All runs have ended: 1 done." in said
 
 
 def test_ctrl_c_ends_it_in_order(
@@ -179,6 +182,23 @@ def test_the_page_is_this_machine_s_alone_and_follows_the_records(tmp_path: Path
     finally:
         page.close()
     assert {path.name for path in tmp_path.rglob("*")} == before, "the runs' directory is only read"
+
+
+def test_a_browser_that_goes_away_leaves_no_trace(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("plotly")
+    write_run(tmp_path, "aent")
+    page = Page(tmp_path, port=0, every=7)
+    page.start()
+    try:
+        with socket.create_connection(("127.0.0.1", int(page.address.split(":")[2].strip("/")))) as browser:
+            browser.sendall(b"GET / HTTP/1.0\r\nHost: 127.0.0.1:1\r\n\r\n")
+            assert browser.recv(20).startswith(b"HTTP/1.0 200")
+            browser.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed with a reset
+        while any("process_request" in thread.name for thread in threading.enumerate()):
+            time.sleep(0.05)
+    finally:
+        page.close()
+    assert capfd.readouterr().err == ""
 
 
 def _refuses(address: str) -> None:

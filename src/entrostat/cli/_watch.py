@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from rich.live import Live
 
 from entrostat.cli._screen import console
 from entrostat.errors import require
+from entrostat.screen import ECHO
 
 
 def watch(
@@ -55,10 +57,11 @@ def _follow(follower: Any, served: Any, every: float) -> None:
             while not all(run.ended for run in runs):
                 runs = _next(follower, served, every)
                 live.update(_frame(runs), refresh=True)
+    ended = ", ".join(f"{count} {status}" for status, count in Counter(run.status for run in runs).items())
+    console.print(f"All runs have ended: {ended}.{' The page stays until Ctrl-C.' if served else ''}", highlight=False)
     if served:
         served.final = True
         served.refresh()
-        console.print("All runs have ended; the page stays until Ctrl-C.")
         while True:
             time.sleep(every)
 
@@ -75,4 +78,4 @@ def _frame(runs: Any) -> Any:
     from entrostat.watch import frame
 
     plain = not console.encoding.startswith("utf")
-    return frame(runs, width=console.width, height=console.height - 1, plain=plain)
+    return frame(runs, width=console.width - ECHO, height=console.height - 1, plain=plain)

@@ -93,7 +93,10 @@ def run_job(
     for run in runs:
         if run.directory.records.exists():
             read(run.directory.records)  # damage is named before anything is started
-        run.status = "done" if run.directory.info()["status"] == "done" else "waiting"
+        found = run.directory.info()["status"]
+        run.status = "done" if found == "done" else "waiting"
+        if found in ("stopped", "failed"):
+            run.directory.update(status="waiting")  # whoever watches must not take a run that goes on for an ended one
         run.look()
     try:
         while any(run.status in ("waiting", "running") for run in runs):
@@ -131,13 +134,14 @@ def _stop(runs: list[Running]) -> None:
     for _, process in processes:
         process.send_signal(signal.SIGTERM)
     deadline = time.monotonic() + GRACE_SECONDS
-    for run, process in processes:
+    for _, process in processes:
         try:
             process.wait(timeout=max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        if run.directory.info()["status"] == "running":
+    for run in runs:
+        if run.directory.info()["status"] in ("waiting", "running"):
             run.directory.update(status="stopped")
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from entrostat.job import Job
 from entrostat.runs._pool import Running
-from entrostat.screen import Row, run_table
+from entrostat.screen import ECHO, Row, run_table
 
 
 class Progress:
@@ -54,7 +54,7 @@ class Progress:
         ]  # fmt: skip
         return run_table(
             rows,
-            width=self._console.width,
+            width=self._console.width - ECHO,
             plain=not self._console.encoding.startswith("utf"),
             title=f"{self._elapsed()} gone, {self._left(runs)}",
         )

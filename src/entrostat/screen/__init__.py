@@ -6,8 +6,9 @@ from entrostat.screen._gauge import place as place
 from entrostat.screen._plot import Area as Area
 from entrostat.screen._plot import Line as Line
 from entrostat.screen._plot import plot as plot
+from entrostat.screen._runs import ECHO as ECHO
 from entrostat.screen._runs import Row as Row
 from entrostat.screen._runs import run_table as run_table
 from entrostat.screen._spark import spark as spark
 
-__all__ = ["Area", "Canvas", "Line", "Row", "gauge", "place", "plot", "run_table", "spark"]
+__all__ = ["ECHO", "Area", "Canvas", "Line", "Row", "gauge", "place", "plot", "run_table", "spark"]

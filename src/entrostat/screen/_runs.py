@@ -11,7 +11,9 @@ from rich.text import Text
 from entrostat.records import EvaluationRecord, StepRecord
 from entrostat.screen._gauge import gauge, place
 
-_WIDE, _BAR = 100, 20  # from this many columns on there is room for a bar
+ECHO = 2
+"""Columns to leave free on a terminal: it echoes `^C` after what is drawn, which must not wrap into the next line."""
+_WIDE, _BAR = 100 - ECHO, 20  # from this many columns on there is room for a bar
 _STYLES = {"below": "red", "in": "green", "above": "yellow"}
 
 
@@ -31,7 +33,7 @@ class Row:
 
 
 def run_table(rows: Sequence[Row], *, width: int, plain: bool = False, title: str = "") -> Table:
-    """Return a table of runs that fits into `width` columns, from 80 on.
+    """Return a table of runs that fits into `width` columns, from 78 on.
 
     Args:
         rows: the runs.

@@ -9,11 +9,11 @@ from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from entrostat.screen import Area, Line, Row, plot, run_table
+from entrostat.screen import ECHO, Area, Line, Row, plot, run_table
 from entrostat.watch._follow import Seen
 
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red", "bright_cyan", "bright_magenta")
-_TWO_COLUMNS = 100
+_TWO_COLUMNS = 100 - ECHO
 _POINTS = 300
 _LEAST, _MOST = 3, 14  # rows of a plot
 Point = tuple[int, float]
@@ -69,7 +69,7 @@ Panel = tuple[str, list[tuple[str, list[Point]]], Area | None]
 def _panels(runs: Sequence[Seen]) -> list[Panel]:
     split, k = _evaluated(runs)
     return [
-        ("entropy, nats (the recipe's measure; dashes: the band)", _steps(runs, "clamped_entropy"), _band(runs)),
+        ("entropy in nats; dashes: its band", _steps(runs, "clamped_entropy"), _band(runs)),
         ("reward", _steps(runs, "reward"), None),
         ("coefficient", _steps(runs, "coef"), None),
         (f"pass@{k}, {split}", [(run.label, _passes(run, split, k)) for run in runs], None),

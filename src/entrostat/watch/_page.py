@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import sys
 import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from entrostat.report import write_report
 
@@ -13,11 +17,18 @@ _HOST = "127.0.0.1"
 _LOGS = ("run.json", "records.jsonl", "samples.jsonl", "tokens.jsonl")
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a browser that went away before it had the whole page."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class Page:
     """Serves the report of a directory to this machine alone, under `/` and nothing else.
 
-    The browser asks again by a header, so the page's own policy for scripts stays as strict as in the file, and the
-    place it was scrolled to stays too.
+    The browser asks again by a header and keeps the place it was scrolled to; one more script, allowed by its hash as
+    the page's own are, chooses again what the reader had chosen.
 
     Args:
         path: directory of a job or of a run.
@@ -35,7 +46,7 @@ class Page:
         self._body = b""
         self.refresh()
         try:
-            self._server = ThreadingHTTPServer((_HOST, port), self._handler())
+            self._server = _Server((_HOST, port), self._handler())
         except OSError as error:
             raise ValueError(
                 f"port {port} cannot be used: {error.strerror}. Leave out --port for a free one."
@@ -61,7 +72,8 @@ class Page:
         if seen == self._seen:
             return False
         with tempfile.TemporaryDirectory() as folder:
-            self._body = write_report([self._path], Path(folder) / "report.html").read_bytes()
+            page = write_report([self._path], Path(folder) / "report.html").read_text(encoding="utf-8")
+        self._body = _keeping(page).encode()
         self._seen = seen
         return True
 
@@ -89,6 +101,16 @@ class Page:
                 """Say nothing: the terminal is the user's."""
 
         return Handler
+
+
+def _keeping(page: str) -> str:
+    """Return a report with the script that keeps its reader's choices."""
+    script = Path(__file__).with_name("keep.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    # The first of each is the page's own: what a model wrote comes later, and escaped.
+    page = page.replace("script-src 'none'", "script-src", 1).replace("script-src", f"script-src 'sha256-{digest}'", 1)
+    head, body, foot = page.rpartition("</body>")
+    return f"{head}<script>{script}</script>\n{body}{foot}"
 
 
 def _state(path: Path) -> list[tuple[str, int, int]]:
