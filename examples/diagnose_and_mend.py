@@ -1,65 +1,33 @@
 """A run whose coefficient was guessed, what `diagnose` says of it, what `calibrate` proposes, and the run with that.
 
-python examples/diagnose_and_mend.py
+    python examples/diagnose_and_mend.py
+
+How the trainer is made is the other example's affair: see `trl_aent.py`.
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
+import textwrap
 import time
 import warnings
-from typing import Any
 
-from datasets import Dataset
-from transformers import PrinterCallback
 from transformers.utils.logging import disable_progress_bar
-from trl import GRPOConfig
 
 import entrostat as es
 from entrostat.calibrate import Calibration, calibrate
 from entrostat.diagnose import Diagnosis, diagnose
-from entrostat.integrations.trl import EntropyGRPOTrainer
-from entrostat.tasks import countdown, warm_start_path
+from trl_aent import train
 
-PROBLEMS = countdown.load("train")
 GUESS = 0.1
 """A coefficient that reads like a small number."""
 
 
-def reward(completions: list[str], number: list[int], **_: Any) -> list[float]:
-    """Score each completion against its problem: 1 for a correct solution, else 0."""
-    return [countdown.score(PROBLEMS[n], text) for n, text in zip(number, completions, strict=True)]
-
-
-def train(recipe: es.Recipe, steps: int) -> Diagnosis:
+def trained(recipe: es.Recipe, steps: int) -> Diagnosis:
     """Train, and diagnose what TRL wrote down itself."""
-    directory = tempfile.mkdtemp(prefix=f"{recipe.name}-")
-    rows = [{"prompt": countdown.prompt(problem), "number": number} for number, problem in enumerate(PROBLEMS)]
-    settings = GRPOConfig(
-        directory,
-        use_cpu=True,
-        bf16=False,
-        max_steps=steps,
-        per_device_train_batch_size=128,
-        steps_per_generation=2,
-        num_generations=8,
-        max_completion_length=12,
-        learning_rate=5e-4,
-        adam_beta2=0.98,
-        lr_scheduler_type="constant",
-        logging_steps=1,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-    )
-    trainer = EntropyGRPOTrainer(
-        str(warm_start_path()), reward, args=settings, train_dataset=Dataset.from_list(rows), recipe=recipe
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    trainer = train(recipe, steps)
     trainer.save_state()  # trainer_state.json, as in every checkpoint of TRL's
-    (found,) = diagnose(directory)
+    (found,) = diagnose(trainer.args.output_dir)
     return found
 
 
@@ -101,14 +69,14 @@ def main() -> None:
     started = time.perf_counter()
     warnings.simplefilter("ignore", FutureWarning)  # transformers on TRL's use of its settings
     disable_progress_bar()
-    show(f"1. an entropy bonus with the coefficient {GUESS}", train(es.recipes.entropy_bonus(coef=GUESS), steps))
+    show(f"1. an entropy bonus with the coefficient {GUESS}", trained(es.recipes.entropy_bonus(coef=GUESS), steps))
 
     calibration = calibrate()
     print(f"\n2. calibrated on the start model\n  {calibration.proposal.python}")
     for reason in calibration.proposal.reasons:
-        print(f"  {reason}")
+        print(textwrap.fill(reason, 100, initial_indent="  ", subsequent_indent="    "))
 
-    show("3. the same run with the recipe proposed", train(mended(calibration, steps), steps))
+    show("3. the same run with the recipe proposed", trained(mended(calibration, steps), steps))
     print(f"\n{time.perf_counter() - started:.0f} seconds, {time.process_time():.0f} of them on a processor")
 
 

@@ -35,8 +35,8 @@ def reward(completions: list[str], number: list[int], **_: Any) -> list[float]:
     return [countdown.score(PROBLEMS[n], text) for n, text in zip(number, completions, strict=True)]
 
 
-def train(recipe: es.Recipe, steps: int) -> list[dict[str, float]]:
-    """Train the embedded model with one recipe and return what TRL logged at each step."""
+def train(recipe: es.Recipe, steps: int) -> EntropyGRPOTrainer:
+    """Train the embedded model with one recipe; the trainer's state holds what TRL logged at each step."""
     rows = [{"prompt": countdown.prompt(problem), "number": number} for number, problem in enumerate(PROBLEMS)]
     settings = GRPOConfig(
         tempfile.mkdtemp(),
@@ -60,7 +60,7 @@ def train(recipe: es.Recipe, steps: int) -> list[dict[str, float]]:
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train()
-    return [line for line in trainer.state.log_history if "entropy_control/entropy" in line]
+    return trainer
 
 
 def mean(lines: list[dict[str, float]], name: str) -> float:
@@ -79,7 +79,8 @@ def main() -> None:
     disable_progress_bar()
     print(f"{'':6}  entropy, nats   coefficient  reward")
     for name, recipe in RECIPES.items():
-        lines = train(recipe, steps)
+        log = train(recipe, steps).state.log_history
+        lines = [line for line in log if "entropy_control/entropy" in line]
         part = max(2, steps // 10)
         first, last = lines[:part], lines[-part:]
         entropy = f"{mean(first, 'entropy_control/entropy'):.3f} -> {mean(last, 'entropy_control/entropy'):.3f}"
