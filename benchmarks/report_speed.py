@@ -3,7 +3,7 @@
     python benchmarks/report_speed.py [--runs 50] [--steps 10000] [--out benchmarks/results/report_speed.txt]
 
 Writes made-up runs into a temporary directory, then a report of them, and opens it in headless Chromium where there is
-one (and playwright is installed). "First curves" is the time until the first line of a plot stands in the page.
+one (and playwright is installed). Where other programs take the processor, the CPU seconds tell more than the others.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import math
 import os
 import platform
 import random
+import resource
 import shutil
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from entrostat.records import EvaluationRecord, StepRecord, encode
 from entrostat.report import write_report
@@ -29,13 +30,31 @@ from entrostat.report import write_report
 RECIPES = ("none", "entropy_bonus", "aent", "skywork", "clip_higher")
 TOKENS = 40
 FLAGS = ("no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking")
+SIGNS = {"seen": ".still polyline", "ready": "#plot-entropy .js-line"}
+"""What shows that the first curves are on the screen: as a still picture, then as a plot that answers."""
 WATCH = """
-new MutationObserver((_, watcher) => {
-  if (!document.querySelector(".js-line")) return;
-  document.documentElement.dataset.first = String(performance.now());
-  watcher.disconnect();
+const found = new Set();
+new MutationObserver(() => {
+  for (const [name, sign] of Object.entries(SIGNS)) {
+    if (found.has(name) || !document.querySelector(sign)) continue;
+    found.add(name);
+    const note = () => (document.documentElement.dataset[name] = String(performance.now()));
+    requestAnimationFrame(() => requestAnimationFrame(note));
+  }
 }).observe(document, { childList: true, subtree: true });
-"""
+""".replace("SIGNS", json.dumps(SIGNS))
+OPENS = 5
+
+
+class Opened(NamedTuple):
+    """Seconds from the start of an opening."""
+
+    seen: float
+    """Until the first curves are on the screen."""
+    ready: float
+    """Until they can be pointed at."""
+    work: float
+    """Of CPU, by the process that shows the page, from its start until then."""
 
 
 def step_line(step: int, drift: float, noise: random.Random) -> str:
@@ -84,29 +103,55 @@ def write_run(out: Path, recipe: str, seed: int, steps: int) -> None:
     (path / "tokens.jsonl").write_text("\n".join(answers) + "\n")
 
 
-def opened(page: Path, repeats: int = 3) -> float | None:
-    """Return the median seconds until the first curve stands in the page; None without a browser."""
+def opened(page: Path) -> list[Opened]:
+    """Open the page some times; nothing without a browser."""
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        return None
+        return []
     if browser is None:
-        return None
+        return []
     with sync_playwright() as play:
         chromium = play.chromium.launch(executable_path=browser, args=[f"--{flag}" for flag in FLAGS])
-        return statistics.median(first_curve(chromium, page) for _ in range(repeats))
+        return [first_curves(chromium, page) for _ in range(OPENS)]
 
 
-def first_curve(chromium: Any, page: Path) -> float:
-    """Open the page anew and wait for a curve."""
+def first_curves(chromium: Any, page: Path) -> Opened:
+    """Open the page anew and wait for its first curves."""
     tab = chromium.new_page(viewport={"width": 1280, "height": 900})
+    session = tab.context.new_cdp_session(tab)
+    session.send("Performance.enable")
     tab.add_init_script(WATCH)
-    tab.goto(page.as_uri())
-    tab.wait_for_selector("html[data-first]", timeout=120_000)
-    seconds = float(tab.evaluate("document.documentElement.dataset.first")) / 1000
+    tab.goto(page.as_uri(), wait_until="commit")
+    tab.wait_for_selector("html[data-ready]", state="attached", timeout=120_000)
+    used = work(session)
+    seen, ready = (float(tab.evaluate(f"document.documentElement.dataset.{name}")) / 1000 for name in SIGNS)
     tab.close()
-    return seconds
+    return Opened(seen, ready, used)
+
+
+def work(session: Any) -> float:
+    """Return the CPU seconds of the process that shows the page."""
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return next(one["value"] for one in metrics if one["name"] == "ProcessTime")
+
+
+def memory() -> float:
+    """Return the most this process has held, in GB."""
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 1e9
+
+
+def told(times: list[Opened]) -> str:
+    """Return the medians in words."""
+    if not times:
+        return "opening not measured: no Chromium or no playwright"
+    seen, ready, used = (statistics.median(column) for column in zip(*times, strict=True))
+    return (
+        f"medians of {len(times)} openings: first curves seen after {seen:.2f} s, ready to be pointed at after "
+        f"{ready:.2f} s ({used:.2f} s of CPU)"
+    )
 
 
 def measured(runs: int, steps: int) -> str:
@@ -118,12 +163,11 @@ def measured(runs: int, steps: int) -> str:
         began, worked = time.perf_counter(), time.process_time()
         page = write_report([out], out / "report.html")
         wall, cpu = time.perf_counter() - began, time.process_time() - worked
-        first = opened(page)
         size = page.stat().st_size / 1e6
-    shown = "not measured: no Chromium or no playwright" if first is None else f"{first:.2f} s"
+        times = opened(page)
     return (
-        f"{runs} runs of {steps} steps: written in {wall:.1f} s ({cpu:.1f} s of CPU), {size:.2f} MB, "
-        f"first curves after {shown}\n"
+        f"{runs} runs of {steps:,} steps: written in {wall:.1f} s ({cpu:.1f} s of CPU, {memory():.1f} GB of memory), "
+        f"{size:.2f} MB\n{told(times)}\n"
     )
 
 

@@ -155,6 +155,8 @@ def _build(cls: type[StepRecord] | type[EvaluationRecord], fields: dict[str, Any
     if not fields.keys() <= types.keys():
         raise ValueError(f"unknown fields {sorted(fields.keys() - types.keys())}")
     for name, found in fields.items():
+        if type(found) is float and types[name] is _NUMBER and -_MOST < found < _MOST:
+            continue
         value = _measured(found)
         if type(value) not in types[name] or not (type(value) is float or _usable(value)):
             annotation = {field.name: field.type for field in dataclasses.fields(cls)}[name]

@@ -121,6 +121,7 @@ def test_every_curve_is_drawn(four_recipes: Path, tmp_path: Path, opened: Open) 
     assert tab.locator(".plot.js-plotly-plot").count() == plots
     # 12 seeds and 4 medians on each panel over the steps
     assert tab.locator(".js-line").count() >= 16 * (plots - 1)
+    assert tab.locator(".still").count() == 0
     assert tab.get_by_role("group", name="What is shown").is_visible()
 
 
@@ -281,8 +282,11 @@ def test_everybody_can_read_it(story: Path, opened: Open, looks: dict[str, Any])
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_the_answers_stand_there_without_scripts(story: Path, opened: Open) -> None:
+def test_the_large_plot_and_the_answers_stand_there_without_scripts(story: Path, opened: Open) -> None:
     tab = opened(story, java_script_enabled=False)
+    assert tab.locator(".still").is_visible()
+    assert tab.locator(".still :is(polyline, polygon)").count() == 11
+    assert not tab.get_by_role("group", name="What is shown").is_visible()
     assert tab.locator("#tokens .tok span").count() == 24  # 2 recipes, 3 answers of 4 tokens
     assert not tab.locator("#choice").is_visible()
 

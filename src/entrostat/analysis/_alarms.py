@@ -8,7 +8,7 @@ diagnosis and the monitor all call `alarms`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from entrostat.analysis._curves import Curves, Point
 from entrostat.analysis._statistics import mean, running_mean
@@ -66,7 +66,15 @@ def alarms(curves: Curves) -> list[Alarm]:
         >>> [(alarm.kind, alarm.step) for alarm in alarms(Curves(name="falls", values={"entropy": entropy}))]
         [('collapsed', 56)]
     """
-    checks = (_exploded, _collapsed, _oscillated, _leaked, _pinned, _idle, _unclipped, _inert)
+    return _found(curves, (_exploded, _collapsed, _oscillated, _leaked, _pinned, _idle, _unclipped, _inert))
+
+
+def exploded(curves: Curves) -> bool:
+    """Return whether that is among the findings of a run, without looking for all others."""
+    return any(alarm.kind == "exploded" for alarm in _found(curves, (_exploded, _oscillated)))
+
+
+def _found(curves: Curves, checks: Iterable[Callable[[Curves], Alarm | None]]) -> list[Alarm]:
     found = [alarm for check in checks if (alarm := check(curves)) is not None]
     swings = any(alarm.kind == "oscillated" for alarm in found)
     return [alarm for alarm in found if not (swings and _passing(curves, alarm.kind))]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Iterable, Mapping
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from entrostat.records import EvaluationRecord, Record, StepRecord
@@ -36,9 +38,15 @@ class Curves:
     parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     """Settings of the recipe."""
 
+    @functools.cached_property
+    def _finite(self) -> dict[str, list[Point]]:
+        return {}  # filled by `series`: every finding and every panel asks for the same few again
+
     def series(self, name: str) -> list[Point]:
-        """Return (step, value) of one quantity where it was measured and finite."""
-        return [(step, value) for step, value in self.values.get(name, ()) if math.isfinite(value)]
+        """Return (step, value) of one quantity where it was measured and finite. The list is shared: leave it be."""
+        if name not in self._finite:
+            self._finite[name] = [point for point in self.values.get(name, ()) if math.isfinite(point[1])]
+        return self._finite[name]
 
     def setting(self, name: str) -> float | None:
         """Return a number among the parameters, at any depth: a controller's settings are nested in them.
@@ -60,14 +68,28 @@ def _setting(parameters: Mapping[str, Any], name: str) -> float | None:
 
 def of_records(records: Iterable[Record], **described: Any) -> Curves:
     """Return the curves of a run's records; `described` are the other fields of `Curves`."""
-    lines = sorted(records, key=lambda record: record.step)
-    steps = [record for record in lines if isinstance(record, StepRecord)]
-    values: dict[str, list[Point]] = {
-        name: [(record.step, value) for record in steps if (value := getattr(record, name)) is not None]
-        for name in _FIELDS
-    }
-    values["accuracy"] = _accuracy([record for record in lines if isinstance(record, EvaluationRecord)])
-    return Curves(values=values, **described)
+    return Curves(values=_Columns(sorted(records, key=lambda record: record.step)), **described)
+
+
+class _Columns(Mapping[str, list[Point]]):
+    """The quantities of some records, each taken when it is asked for: long runs are millions of numbers."""
+
+    def __init__(self, lines: Sequence[Record]) -> None:
+        self._steps = [record for record in lines if isinstance(record, StepRecord)]
+        self._evaluations = [record for record in lines if isinstance(record, EvaluationRecord)]
+
+    def __getitem__(self, name: str) -> list[Point]:
+        if name == "accuracy":
+            return _accuracy(self._evaluations)
+        if name not in _FIELDS:
+            raise KeyError(name)
+        return [point for point in map(operator.attrgetter("step", name), self._steps) if point[1] is not None]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*_FIELDS, "accuracy"))
+
+    def __len__(self) -> int:
+        return len(_FIELDS) + 1
 
 
 def _accuracy(evaluations: list[EvaluationRecord]) -> list[Point]:

@@ -20,7 +20,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from entrostat.analysis._alarms import alarms
+from entrostat.analysis._alarms import exploded
 from entrostat.analysis._curves import Curves, Point
 from entrostat.analysis._statistics import student_t
 
@@ -126,7 +126,7 @@ def fit_law(curves: Curves, performance: str | None = None) -> Law | NoLaw:
     if len(found) < LEAST:
         missing = "neither reward nor accuracy is on record" if not found else f"only {len(found)} points are on record"
         return NoLaw(f"{missing}; the fit needs {LEAST}")
-    if any(alarm.kind == "exploded" for alarm in alarms(curves)):
+    if exploded(curves):
         return NoLaw("entropy exploded; the law tells what spending entropy buys, not what losing it costs")
     if max(h for h, _ in found) > 20:
         return NoLaw("the entropy is far above that of a language model, so these are no nats per token")

@@ -96,8 +96,15 @@ def smoothed(values: Sequence[float], window: int) -> list[float]:
     for value in values:
         sums.append(sums[-1] + value)
     half, last = window // 2, len(values)
-    ends = ((max(0, i - half), min(last, i + half + 1)) for i in range(last))
-    return [(sums[high] - sums[low]) / (high - low) for low, high in ends]
+    edge = min(half, last)
+
+    def cut(i: int) -> float:
+        low, high = max(0, i - half), min(last, i + half + 1)
+        return (sums[high] - sums[low]) / (high - low)
+
+    full = 2 * half + 1
+    whole = [(high - low) / full for low, high in zip(sums, sums[full:], strict=False)]
+    return [*map(cut, range(edge)), *whole, *map(cut, range(max(edge, last - half), last))]
 
 
 def medians(series: Iterable[Sequence[tuple[int, float]]]) -> list[tuple[int, float]]:

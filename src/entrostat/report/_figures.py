@@ -8,10 +8,14 @@ from entrostat.report._facts import Group
 from entrostat.report._law_panel import law_table
 from entrostat.report._look import Look
 from entrostat.report._panels import Drawing, Panel
+from entrostat.report._still import still
 from entrostat.report._text import label, listed, shown
 
 _HALVES = '<button type="button" id="halves" aria-pressed="true" title="interquartile band">middle half</button>'
-_NOSCRIPT = "<noscript><p>The curves are drawn by a script; their numbers stand under each title.</p></noscript>"
+_NOSCRIPT = (
+    "<noscript><p>Without scripts there is a picture of the first plot; of the others, the numbers under each title."
+    "</p></noscript>"
+)
 _SECTIONS = {
     "control": ("The control loop", "What the recipe measures, and how hard it pushes."),
     "learning": ("What was learned", "Reward in training, and held-out problems answered by sampling."),
@@ -21,7 +25,11 @@ _SECTIONS = {
 
 def hero(groups: list[Group], drawings: list[Drawing], look: Look) -> str:
     """Return the bar and the large plots; nothing without a drawing."""
-    large = [figure(drawing, look, "hero") for drawing in drawings if drawing.panel.section == "entropy"]
+    large = [
+        figure(drawing, look, "hero", still(drawing, groups, look, last_step(groups)))
+        for drawing in drawings
+        if drawing.panel.section == "entropy"
+    ]
     return _bar(groups, drawings, look) + "".join(large) if drawings else ""
 
 
@@ -37,7 +45,7 @@ def _bar(groups: list[Group], drawings: list[Drawing], look: Look) -> str:
         f'<button type="button" id="seeds" aria-pressed="true">every seed</button>{_HALVES if halves else ""}'
         '<button type="button" id="reset" disabled>whole run</button></span>'
     )
-    return f'{_NOSCRIPT}<div class="legend" role="group" aria-label="What is shown" hidden>{buttons}{views}</div>'
+    return f'{_NOSCRIPT}<div class="legend" role="group" aria-label="What is shown">{buttons}{views}</div>'
 
 
 def _slider(last: int) -> str:
@@ -52,8 +60,8 @@ def last_step(groups: list[Group]) -> int:
     return max([1, *(run.reached for group in groups for run in group.runs)])
 
 
-def figure(drawing: Drawing, look: Look, style: str = "") -> str:
-    """Return one plot with its title, what it means, and its last values."""
+def figure(drawing: Drawing, look: Look, style: str = "", picture: str = "") -> str:
+    """Return one plot with its title, what it means, its last values, and a picture until it is drawn."""
     panel = drawing.panel
     rank = "h2" if style == "hero" else "h3"  # the large figure is a section of its own
     unit = f" <small>{panel.unit}</small>" if panel.unit else ""
@@ -61,7 +69,7 @@ def figure(drawing: Drawing, look: Look, style: str = "") -> str:
         f'<figure class="{style}"><figcaption><{rank}>{panel.title}{unit}</{rank}>{_scale(drawing)}'
         f'<p class="note">{shown(panel.note)}</p>{_ends(drawing, look)}</figcaption>'
         f'<div class="plot" id="plot-{panel.key}" role="img" aria-label="{shown(drawing.described)}">'
-        "</div></figure>"
+        f"{picture}</div></figure>"
     )
 
 
@@ -71,7 +79,7 @@ def _scale(drawing: Drawing) -> str:
         return ""
     return (
         f'<button type="button" class="scale" data-scale="{panel.key}" aria-pressed="{str(drawing.log).lower()}" '
-        f'hidden><span class="unseen">{panel.title}: </span>log scale</button>'
+        f'><span class="unseen">{panel.title}: </span>log scale</button>'
     )
 
 

@@ -18,20 +18,37 @@ def thinned(points: Sequence[Point], limit: int = 1500) -> list[Point]:
     """
     if len(points) <= limit:
         return list(points)
-    buckets = max(1, limit // 2)
+    buckets, height = max(1, limit // 2), [y for _, y in points].__getitem__
     kept = {0, len(points) - 1}
     for number in range(buckets):
         bucket = range(number * len(points) // buckets, (number + 1) * len(points) // buckets)
-        kept.add(min(bucket, key=lambda i: points[i][1]))
-        kept.add(max(bucket, key=lambda i: points[i][1]))
+        kept.add(min(bucket, key=height))
+        kept.add(max(bucket, key=height))
     return [points[i] for i in sorted(kept)]
 
 
 def packed(points: Sequence[Point]) -> dict[str, Any]:
-    """Return the coordinates in four digits; steps at an even distance are given by the first and the distance."""
+    """Return the coordinates in four digits; of the steps the first, and the distance or distances of the others.
+
+    Example:
+        >>> packed([(1, 0.5), (2, 0.25), (3, 0.0)]), packed([(1, 0.5), (2, 0.25), (40, 0.0)])
+        ({'x0': 1, 'dx': 1, 'y': [0.5, 0.25, 0.0]}, {'x0': 1, 'gaps': [1, 38], 'y': [0.5, 0.25, 0.0]})
+    """
     xs, ys = [x for x, _ in points], [float(f"{y:.4g}") for _, y in points]
-    gaps = {b - a for a, b in itertools.pairwise(xs)}
-    return {"x0": xs[0], "dx": gaps.pop(), "y": ys} if len(gaps) == 1 else {"x": xs, "y": ys}
+    gaps = [b - a for a, b in itertools.pairwise(xs)]
+    even = {"dx": gaps[0]} if len(set(gaps)) == 1 else {"gaps": gaps}
+    return {"x0": xs[0], **even, "y": ys}
+
+
+def unpacked(line: dict[str, Any]) -> list[tuple[float, float]]:
+    """Return the points of a packed line.
+
+    Example:
+        >>> unpacked(packed([(1, 0.5), (2, 0.25), (40, 0.0)]))
+        [(1, 0.5), (2, 0.25), (40, 0.0)]
+    """
+    gaps = line["gaps"] if "gaps" in line else [line["dx"]] * (len(line["y"]) - 1)
+    return list(zip(itertools.accumulate(gaps, initial=line["x0"]), line["y"], strict=True))
 
 
 def outline(low: Sequence[Point], high: Sequence[Point]) -> list[Point]:

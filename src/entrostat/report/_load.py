@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import operator
 from collections.abc import Iterator, Sequence
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +68,6 @@ class Run:
         return self.status == "done" and bool(self.steps)
 
     @functools.cached_property
-    def _series(self) -> dict[str, list[tuple[int, float]]]:
-        return {}  # filled by `series`: several panels and findings ask for the same one
-
-    @functools.cached_property
     def curves(self) -> Curves:
         """The run as curves."""
         return of_records(
@@ -86,10 +80,7 @@ class Run:
 
     def series(self, name: str) -> list[tuple[int, float]]:
         """Return (step, value) of one field of the step records, where it was measured and finite."""
-        if name not in self._series:
-            values = map(operator.attrgetter("step", name), self.steps)
-            self._series[name] = [(step, value) for step, value in values if value is not None and isfinite(value)]
-        return self._series[name]
+        return self.curves.series(name)
 
     def curve(self, k: str, split: str) -> list[tuple[int, float]]:
         """Return (step, pass@k) of the evaluations on one split."""

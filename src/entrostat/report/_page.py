@@ -26,6 +26,7 @@ _PAGE = Template("""<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$title</title>
 <style>$style</style>
+<noscript><style>.legend, .scale { display: none; }</style></noscript>
 </head>
 <body>
 <header>

@@ -17,7 +17,11 @@ const drawing = ({ groups, last }, state) => {
     return panel.lines.filter(begins).map((line) => trace(line.kind === "seed" ? joined(seedsOf(line.g)) : line, panel));
   }
 
-  const places = ({ x, x0, dx, y }) => x || y.map((_, i) => x0 + i * dx);
+  // Steps come as the first and the distances to the next.
+  function places(line) {
+    let step = line.x0;
+    return (line.x ??= line.y.map((_, i) => (i ? (step += line.gaps ? line.gaps[i - 1] : line.dx) : step)));
+  }
   const joined = (lines) => ({
     ...lines[0],
     x: lines.flatMap((line) => [...places(line), null]),
@@ -27,7 +31,7 @@ const drawing = ({ groups, last }, state) => {
   function trace(line, panel) {
     const group = groups[line.g];
     const color = style(`--c${group.slot}`);
-    const base = { type: "scatter", x: line.x, x0: line.x0, dx: line.dx, y: line.y, visible: !state.hidden.has(line.g), hoverinfo: "skip", showlegend: false };
+    const base = { type: "scatter", x: places(line), y: line.y, visible: !state.hidden.has(line.g), hoverinfo: "skip", showlegend: false };
     if (line.kind === "band")
       return { ...base, mode: "lines", fill: "toself", fillcolor: faded(color, 0.13), line: { width: 1, dash: "dot", color: faded(color, 0.6) } };
     if (line.kind === "half")

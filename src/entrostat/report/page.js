@@ -14,6 +14,7 @@
     const config = { displayModeBar: false, responsive: true, doubleClick: false, scrollZoom: false, showTips: false };
     await Plotly.react(node, traces(panel), layout(panel), config);
     if (roomForNames(panel)) await Plotly.relayout(node, { annotations: names(panel, node) });
+    node.querySelector(".still")?.remove();
   }
 
   function redraw() {
@@ -75,7 +76,6 @@
   toggle(document.getElementById("seeds"), (on) => (state.seeds = on));
   const halves = document.getElementById("halves");
   if (halves) toggle(halves, (on) => (state.halves = on));
-  document.querySelectorAll(".legend, .scale").forEach((node) => (node.hidden = false));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   wide.addEventListener("change", redraw);
 
