@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from entrostat.report._facts import Group, groups, ks, start_model
+from entrostat.report._headline import headline
 from entrostat.report._load import load
+from entrostat.report._standfirst import standfirst
 from entrostat.report._text import PLUS_MINUS
-from entrostat.report._words import account, headline, standfirst, unfinished, warnings
+from entrostat.report._words import account, unfinished, warnings
 
 MakeRun = Callable[..., Path]
 
@@ -41,7 +43,7 @@ def test_a_left_band_is_not_called_held(make_run: MakeRun, tmp_path: Path) -> No
 
 
 def test_the_standfirst_gives_pass_at_k_with_intervals_and_the_start(four_recipes: Path) -> None:
-    first, second, leak = standfirst(groups(load([four_recipes])), ["1", "8", "16"], label)
+    first, second, clamp, leak, cost = standfirst(groups(load([four_recipes])), ["1", "8", "16"], label)
     # 0.50, 0.51 and 0.52: standard error 0.01 / sqrt(3), times t = 4.3027 of two degrees
     assert first.startswith(f"pass@1 ended at 51.0{PLUS_MINUS}2.5% under none, ")
     assert first.endswith("The start model had 25.0%.")
@@ -49,6 +51,26 @@ def test_the_standfirst_gives_pass_at_k_with_intervals_and_the_start(four_recipe
     assert leak == (
         "More than 1% of the probability leaked into useless tokens under entropy_bonus (at worst 25.0%, 2 of 3 seeds)."
     )
+    # 0.31 nats against 0.3, and 0.4 in the first 12 of 60 steps
+    assert clamp == "The clamp kept 98.0% of the probability and added 0.01 nats to the entropy under aent."
+    assert cost == "A run took 1 min 15 s; all runs together, 16 min 0 s of CPU."
+
+
+def test_the_standfirst_tells_what_did_nothing_or_went_wrong(make_run: MakeRun, tmp_path: Path) -> None:
+    ceiling = {"parameters": {"controller": {"ceiling": 0.2}}}
+    make_run("weak", kept_mass=0.999, clamped_entropy=0.399, coef=0.04, described={"wall_seconds": 90.0})
+    make_run("idle")
+    for seed in range(2):
+        make_run("pinned", seed=seed, coef=0.2 - 0.1 * seed, described=ceiling)
+    make_run("still", coef=0.1, clip_low=0.0, clip_high=0.0, described={"acts_on": "clip bounds"})
+    assert standfirst(groups(load([tmp_path])), [], label) == [
+        "The clamp hardly acted under weak.",
+        "The coefficient sat at its ceiling, with no more to give, under pinned (1 of 2 seeds).",
+        "The coefficient was zero at every step, so nothing was done, under idle.",
+        "No ratio reached a clip bound, so nothing was done, under still.",
+        "A run took 1 min 15 s under idle, 1 min 15 s under pinned, 1 min 15 s under still and 1 min 30 s under weak; "
+        "all runs together, 6 min 40 s of CPU.",
+    ]
 
 
 def test_one_seed_is_said_to_have_no_interval(make_run: MakeRun, tmp_path: Path) -> None:
@@ -56,6 +78,7 @@ def test_one_seed_is_said_to_have_no_interval(make_run: MakeRun, tmp_path: Path)
     assert standfirst(groups(load([tmp_path])), ["1"], label) == [
         "pass@1 ended at 50.0% under none. The start model had 20.0%.",
         "One seed: no interval.",
+        "A run took 1 min 15 s; all runs together, 1 min 20 s of CPU.",
     ]
     assert "one seed: no interval" in told(tmp_path)["none"]
     assert "pass@1 went from 20.0% to 50.0%." in told(tmp_path)["none"]
@@ -141,11 +164,11 @@ def test_runs_without_steps_are_said_to_have_none(make_run: MakeRun, tmp_path: P
 
 
 def test_many_recipes_are_not_all_named(make_run: MakeRun, tmp_path: Path) -> None:
-    for index in range(7):
+    for index in range(9):
         make_run(f"r{index}", entropy=lambda step: 0.4 if step < 20 else 0.1, passes={60: {"1": 0.5}})
     grouped = groups(load([tmp_path]))
-    assert headline(grouped, label) == "Entropy collapsed under r0, r1, r2, r3 and 3 more."
-    assert standfirst(grouped, ["1"], label)[0].endswith("50.0% under r5 and 1 more.")
+    assert headline(grouped, label) == "Entropy collapsed under r0, r1, r2, r3 and 5 more."
+    assert standfirst(grouped, ["1"], label)[0].endswith("50.0% under r7 and 1 more.")
 
 
 def test_the_usual_k_are_shown_of_many(make_run: MakeRun, tmp_path: Path) -> None:

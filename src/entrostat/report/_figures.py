@@ -136,4 +136,5 @@ def curve_data(groups: list[Group], drawings: list[Drawing], look: Look) -> dict
         }
         for drawing in drawings
     ]
-    return {"groups": [look.described(group) for group in groups], "last": last_step(groups), "panels": panels}
+    described = [look.described(group) for group in groups]
+    return {"groups": described, "last": last_step(groups), "thin": look.thin, "panels": panels}

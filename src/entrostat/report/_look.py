@@ -7,6 +7,8 @@ from typing import Any
 from entrostat.report._facts import Group
 from entrostat.report._text import label
 
+NAME = 20
+"""Characters of a name that stands in a plot."""
 _SLOTS = 8
 _DASHES = ("solid", "dash", "dot")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "pentagon")
@@ -20,6 +22,8 @@ class Look:
         # The neutral first colour is the baseline's; without one it stays unused.
         first = 0 if groups[0].recipe == "none" else 1
         self.index = {group.label: first + i for i, group in enumerate(groups)}
+        # Many thin lines over one another would be a wall in front of the bold ones.
+        self.thin = max(0.08, min(0.28, 3.4 / sum(len(group.runs) for group in groups)))
 
     def slot(self, group: Group) -> int:
         """Return the number of its colour."""
@@ -47,7 +51,7 @@ class Look:
         slot = self.slot(group)
         return {
             "name": label(group.label),
-            "short": label(group.label, limit=18),
+            "short": label(group.label, limit=NAME),
             "slot": slot,
             "dash": self.dash(group),
             "symbol": _SYMBOLS[slot],

@@ -7,16 +7,18 @@ from string import Template
 from entrostat.report._differences import baseline, difference_table, differences_said
 from entrostat.report._facts import Group
 from entrostat.report._figures import curve_data, hero, law, sections
+from entrostat.report._headline import chip, headline
 from entrostat.report._load import Run
 from entrostat.report._look import Look
 from entrostat.report._making import making
 from entrostat.report._panels import Drawing, Panel
 from entrostat.report._samples import samples_html
 from entrostat.report._scripts import asset, chosen_scripts, embedding, policy
+from entrostat.report._standfirst import standfirst
 from entrostat.report._table import final_table, seed_table
 from entrostat.report._text import label, listed, shown
 from entrostat.report._token_view import TokenView, view_data, view_html
-from entrostat.report._words import account, chip, headline, standfirst, unfinished, warnings
+from entrostat.report._words import account, unfinished, warnings
 
 _PAGE = Template("""<!doctype html>
 <html lang="en">

@@ -8,7 +8,7 @@ from typing import Any
 
 from entrostat.report._facts import Group
 from entrostat.report._lines import unpacked
-from entrostat.report._look import Look
+from entrostat.report._look import NAME, Look
 from entrostat.report._panels import Drawing
 from entrostat.report._text import label
 
@@ -43,9 +43,9 @@ def still(drawing: Drawing, groups: list[Group], look: Look, last: int) -> str:
     """Return the picture as HTML. What it shows stands in words beside it, so it is hidden from screen readers."""
     frame = _frame(drawing, last)
     lines = "".join(_shape(line["kind"], groups[line["g"]], unpacked(line), frame, look) for line in drawing.lines)
-    longest = max(len(label(group.label, limit=18)) for group in groups)
+    longest = max(len(label(group.label, limit=NAME)) for group in groups)
     return (
-        f'<div class="still" aria-hidden="true" style="--names:{longest}">'
+        f'<div class="still" aria-hidden="true" style="--names:{longest}; --thin:{look.thin:.2f}">'
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none">{lines}</svg>'
         f"{_axes(frame)}{_names(drawing, groups, frame, look)}</div>"
     )
@@ -93,7 +93,7 @@ def _names(drawing: Drawing, groups: list[Group], frame: _Frame, look: Look) -> 
         group = groups[line["g"]]
         floor = max(frame.y(_end(line)), floor + _APART)
         place = f'class="at {look.style(group)}" style="bottom:{100 * floor:.1f}%"'
-        names += f"<b {place}>{label(group.label, limit=18)}</b>"
+        names += f"<b {place}>{label(group.label, limit=NAME)}</b>"
     return names
 
 

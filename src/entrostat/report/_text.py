@@ -109,14 +109,28 @@ def with_interval(found: Estimate | None, *, share: bool = False) -> str:
     Example:
         >>> with_interval(Estimate(0.578, 0.0051, 3), share=True) == f"57.8{PLUS_MINUS}0.5%"
         True
+        >>> with_interval(Estimate(0.0012, 0.6075, 3)) == f"0.00{PLUS_MINUS}0.61"
+        True
         >>> with_interval(Estimate(0.094, None, 1))
         '0.094'
     """
     if found is None:
         return ABSENT
+    scale, unit = (100, "%") if share else (1, "")
     middle = _hundredths(found.mean) if share else number(found.mean)
-    half = "" if found.half is None else PLUS_MINUS + _half(100 * found.half if share else found.half, middle)
-    return f"{middle}{half}{'%' if share else ''}"
+    if found.half is None:
+        return middle + unit
+    half = scale * found.half
+    if "e" not in middle and (decimals := _decimals(half)) < len(middle.partition(".")[2]):
+        middle = f"{scale * found.mean:,.{decimals}f}"
+    return f"{middle}{PLUS_MINUS}{_half(half, middle)}{unit}"
+
+
+def _decimals(half: float) -> int:
+    # Two digits tell all about an interval, and a mean is not known better than that.
+    if half == 0 or not math.isfinite(half):
+        return 9
+    return max(0, (1 if half < 1 else 2) - math.floor(math.log10(half)))
 
 
 def _half(value: float, middle: str) -> str:

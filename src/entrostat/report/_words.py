@@ -2,85 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 from entrostat.analysis._alarms import COLLAPSED, EXPLODED, INERT_MASS, INERT_SHARE, LEAKED, Alarm
 from entrostat.analysis._statistics import Estimate, mean
-from entrostat.report._facts import Facts, Group, start_model
+from entrostat.report._facts import Facts, Group
 from entrostat.report._load import Run
 from entrostat.report._text import ABSENT, listed, number, percent, with_interval
 
-Name = Callable[[Group], str]
-"""How a recipe is written: as plain text or marked up."""
 
-HELD = 0.6
-"""Share of steps inside the band from which we say that the band held."""
-
-_CLAUSES = {
-    "collapsed": "collapsed under",
-    "exploded": "exploded under",
-    "wandered": "left its band under",
-    "held": "stayed mostly inside its band under",
-    "withdrawn": "fell as the coefficient was withdrawn under",
-}
-_CHIPS = {
-    "exploded": "exploded",
-    "collapsed": "collapsed",
-    "withdrawn": "released",
-    "held": "held in band",
-    "wandered": "left its band",
-    "plain": "no alarm",
-    "empty": "no steps yet",
-}
-
-
-def verdict(group: Group) -> str:
-    """Return what happened to a recipe's entropy in one word, the worst of its seeds first."""
-    if not group.facts:
-        return "empty"
-    kinds = {alarm.kind for facts in group.facts for alarm in facts.alarms}
-    for kind in ("exploded", "collapsed", "withdrawn"):
-        if kind in kinds:
-            return kind
-    inside = group.over_seeds("in_band")
-    if inside is None:
-        return "plain"
-    return "held" if inside.mean >= HELD else "wandered"
-
-
-def chip(group: Group) -> str:
-    """Return the verdict as a label of a word or two."""
-    return _CHIPS[verdict(group)]
-
-
-def headline(groups: list[Group], name: Name) -> str:
-    """Return one sentence: where each recipe took the entropy."""
-    by_kind: dict[str, list[Group]] = {}
-    for group in groups:
-        by_kind.setdefault(verdict(group), []).append(group)
-    clauses = [
-        f"{clause} {listed([_with_share(group, kind, name) for group in by_kind[kind]], most=4)}"
-        for kind, clause in _CLAUSES.items()
-        if kind in by_kind
-    ]
-    if "plain" in by_kind:
-        clauses.append(f"ended at {listed([_kept(group, name) for group in by_kind['plain']], most=4)}")
-    if not clauses:
-        return "No run has a step on record yet."
-    return f"Entropy {listed(clauses)}."
-
-
-def _with_share(group: Group, kind: str, name: Name) -> str:
-    found, all_of = len(group.with_alarm(kind)), len(group.facts)
-    partial = kind in ("exploded", "collapsed", "withdrawn") and found < all_of
-    return name(group) + (f" ({found} of {all_of} seeds)" if partial else "")
-
-
-def _kept(group: Group, name: Name) -> str:
-    return f"{_of_start(group)} under {name(group)}"
-
-
-def _of_start(group: Group) -> str:
+def of_start(group: Group) -> str:
+    """Return the last entropy by its start."""
     share = mean(
         facts.entropy / facts.entropy_start
         for facts in group.final
@@ -89,33 +22,6 @@ def _of_start(group: Group) -> str:
     if share is None:
         return ABSENT
     return f"{100 * share:.0f}% of its start" if share < 2 else f"{share:.1f} times its start"
-
-
-def standfirst(groups: list[Group], ks: list[str], name: Name) -> list[str]:
-    """Return the sentences under the headline: pass@k of all recipes, and leaks."""
-    sentences = [sentence for k in dict.fromkeys(ks[:1] + ks[-1:]) if (sentence := _passes(groups, k, name))]
-    leaking = [group for group in groups if group.with_alarm("leaked")]
-    if leaking:
-        listing = listed([_with_leak(group, name) for group in leaking], most=6)
-        sentences.append(f"More than {LEAKED:.0%} of the probability leaked into useless tokens under {listing}.")
-    if sentences and all(len(group.final) < 2 for group in groups):
-        sentences.append("One seed: no interval.")
-    return sentences
-
-
-def _with_leak(group: Group, name: Name) -> str:
-    found = group.with_alarm("leaked")
-    share = f", {len(found)} of {len(group.facts)} seeds" if len(found) < len(group.facts) else ""
-    return f"{name(group)} (at worst {percent(max(alarm.value for _, alarm in found))}{share})"
-
-
-def _passes(groups: list[Group], k: str, name: Name) -> str:
-    ended = [f"{with_interval(found, share=True)} under {name(g)}" for g in groups if (found := g.passed(k))]
-    if not ended:
-        return ""
-    before = start_model([run for group in groups for run in group.runs], k)
-    origin = f" The start model had {with_interval(before, share=True)}." if before else ""
-    return f"pass@{k} ended at {listed(ended, most=6)}.{origin}"
 
 
 def account(group: Group, ks: list[str]) -> list[str]:
@@ -132,7 +38,7 @@ def _entropy(group: Group) -> str:
         return "The entropy was not a finite number at any step."
     over = f"over {last.seeds} seeds" if last.seeds > 1 else "one seed: no interval"
     return (
-        f"Entropy went from {number(first.mean)} to {with_interval(last)} nats per token ({over}), {_of_start(group)}."
+        f"Entropy went from {number(first.mean)} to {with_interval(last)} nats per token ({over}), {of_start(group)}."
     )
 
 
@@ -162,18 +68,47 @@ def _moved(change: Estimate) -> str:
     return "fell from" if change.high < 0 else "did not move clearly, from"
 
 
-def _clamp(group: Group) -> str:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Clamp:
+    """What a recipe's clamp did, on average over its runs."""
+
+    mass: float
+    """Probability removed."""
+    nats: float
+    """Entropy removed."""
+    share: float
+    """That, of the whole entropy."""
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there is no clamp at all."""
+        return self.mass == 0 and self.nats == 0
+
+    @property
+    def inert(self) -> bool:
+        """Whether it did next to nothing."""
+        return self.share < INERT_SHARE and self.mass < INERT_MASS
+
+
+def clamp(group: Group) -> Clamp | None:
+    """Return what the clamp did; None where that was not measured."""
     mass, nats = group.over_seeds("removed_mass"), group.over_seeds("removed_entropy")
     whole = group.over_seeds("entropy_mean")
     if mass is None or nats is None or whole is None:
+        return None
+    return Clamp(mass=mass.mean, nats=nats.mean, share=abs(nats.mean) / whole.mean if whole.mean > 0 else 0.0)
+
+
+def _clamp(group: Group) -> str:
+    found = clamp(group)
+    if found is None:
         return ""
-    if mass.mean == 0 and nats.mean == 0:
+    if found.nothing:
         return "Nothing was clamped: its measure is the full entropy."
-    part = abs(nats.mean) / whole.mean if whole.mean > 0 else 0.0
-    did = "it was nearly inert" if part < INERT_SHARE and mass.mean < INERT_MASS else "it did something"
+    did = "it was nearly inert" if found.inert else "it did something"
     return (
-        f"The clamp removed {percent(mass.mean)} of the probability and {number(nats.mean)} nats "
-        f"({percent(part)} of the entropy) on average over the run: {did}."
+        f"The clamp removed {percent(found.mass)} of the probability and {number(found.nats)} nats "
+        f"({percent(found.share)} of the entropy) on average over the run: {did}."
     )
 
 
@@ -184,7 +119,7 @@ def warnings(group: Group) -> list[str]:
 
 
 def _begins(found: list[tuple[Facts, Alarm]]) -> str:
-    return "from step " + listed([f"{alarm.step} (seed {facts.run.seed})" for facts, alarm in found])
+    return "from step " + listed([f"{alarm.step} (seed {facts.run.seed})" for facts, alarm in found], most=6)
 
 
 def _worst(found: list[tuple[Facts, Alarm]]) -> float:
@@ -192,7 +127,8 @@ def _worst(found: list[tuple[Facts, Alarm]]) -> float:
 
 
 def _pinned(found: list[tuple[Facts, Alarm]]) -> str:
-    shares = listed([f"{percent(alarm.value)} of the steps (seed {facts.run.seed})" for facts, alarm in found])
+    told = [f"{percent(alarm.value)} of the steps (seed {facts.run.seed})" for facts, alarm in found]
+    shares = listed(told, most=6)
     return f"Pinned: the coefficient sat at its ceiling in {shares}; the controller had no more to give."
 
 

@@ -1,7 +1,7 @@
 "use strict";
 // Turns a panel's lines into what Plotly draws: traces, layout, and the names at the ends of the large plot's lines.
 // What a line looks like stands in the style sheet; what is shown of it, in the one state of page.js.
-const drawing = ({ groups, last }, state) => {
+const drawing = ({ groups, last, thin }, state) => {
   const touch = matchMedia("(pointer: coarse)").matches;
   const wide = matchMedia("(min-width: 52rem)");
   const longest = Math.max(...groups.map((group) => group.short.length));
@@ -38,7 +38,7 @@ const drawing = ({ groups, last }, state) => {
       return { ...base, mode: "lines", visible: base.visible && state.halves, fill: "toself", fillcolor: faded(color, 0.18), line: { width: 0 } };
     if (panel.plane) return { ...base, ...plane(line, panel, group, color) };
     if (line.kind === "seed")
-      return { ...base, mode: "lines", visible: base.visible && state.seeds, line: { width: 1, color: faded(color, 0.28) } };
+      return { ...base, mode: "lines", visible: base.visible && state.seeds, line: { width: 1, color: faded(color, thin) } };
     return {
       ...base, name: group.name, hoverinfo: "all", hovertemplate: `%{y:${panel.share ? ".3~p" : ".3~g"}}<extra>${group.name}</extra>`,
       mode: panel.sparse ? "lines+markers" : "lines", marker: { size: 7, symbol: group.symbol, color },
