@@ -180,7 +180,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", BATCHES)
 def test_a_published_setting_fits_into_eight_gpus(name: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ["--use_cpu", "--dry_run", "--dry_run_gpus", "8", "--dry_run_sharding", "fsdp2"]
+    flags = ["--dry_run", "--dry_run_gpus", "8", "--dry_run_sharding", "fsdp2"]
     assert " ".join(flags) in (GPU / f"{name}.yaml").read_text()
     grpo.main(["--config", str(GPU / f"{name}.yaml"), "--model_name_or_path", "model", *flags])
     shown = capsys.readouterr().out

@@ -15,7 +15,7 @@ pytest.importorskip("trl")
 import yaml
 
 from entrostat import cli
-from entrostat.integrations.trl.grpo import main
+from entrostat.integrations.trl.grpo import main, parse
 from entrostat.tasks import warm_start_path
 
 from .shapes import qwen25_15b
@@ -166,6 +166,7 @@ def script(folder: Path, **changes: Any) -> list[str]:
     (folder / "data").mkdir(exist_ok=True)
     (folder / "data" / "train.jsonl").write_text((folder / "rows.jsonl").read_text())
     settings |= {"dataset_name": "data", **changes}
+    settings = {name: value for name, value in settings.items() if value is not None}
     (folder / "job.yaml").write_text(yaml.safe_dump(settings))
     return ["--config", str(folder / "job.yaml")]
 
@@ -178,9 +179,29 @@ def test_the_script(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not (folder / "out").exists()
 
 
+def test_the_script_without_a_gpu_says_what_it_could_not_check(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = script(folder, bf16=True, use_cpu=None, dataset_name="nobody/nothing", use_vllm=True)
+    main([f"--config={words[1]}"])
+    shown = capsys.readouterr().out
+    assert "Fits:" in shown
+    for part in ("the dataset. `dataset_name` must be", "compute in bf16", "vLLM, which is not installed", "tokenizer"):
+        assert f"Not checked: {part}" in shown or part in shown.split("Not checked: ", 1)[1]
+
+
+def test_the_script_s_batch_is_that_of_all_gpus(folder: Path) -> None:
+    more = {"per_device_train_batch_size": 2, "generation_batch_size": 64}
+    args = parse(script(folder, **more)).training
+    assert (args.world_size, args.steps_per_generation) == (8, 4)
+    assert parse(script(folder, **more, dry_run=False)).training.steps_per_generation == 32
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
+        ({"dry_run_gpus": 0}, "`dry_run_gpus` must be at least 1"),
+        ({"dry_run_gpus": 3, "per_device_train_batch_size": 1}, "generation_batch_size (3)"),
         ({"dry_run_gpu_memory": 8}, "Does not fit"),
         ({"entropy_coef": 0.01}, "`entropy_coef` must be 0 beside a recipe"),
         ({"dry_run_sharding": "fdsp2"}, "Did you mean 'fsdp2'?"),

@@ -15,6 +15,7 @@ from entrostat import job as jobs
 from entrostat.cli._dry_run import show_dry_run
 from entrostat.cli._screen import Json, console
 from entrostat.errors import require_count
+from entrostat.hub import spare_unknown_hub
 from entrostat.job import Job
 
 
@@ -33,7 +34,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the job, print its plan of memory, and stop.")
     ] = False,
-    gpus: Annotated[int, typer.Option(help="Of the plan: GPUs per run.")] = 1,
+    gpus: Annotated[int, typer.Option(help="Of the plan: GPUs that share a run.")] = 1,
     gpu_memory: Annotated[float, typer.Option(help="Of the plan: GiB of one GPU.")] = 80.0,
     sharding: Annotated[str, typer.Option(help="Of the plan: ddp, fsdp2, zero1, zero2 or zero3.")] = "",
     json: Json = False,
@@ -66,6 +67,7 @@ def run(
         print(tomli_w.dumps(jobs.to_table(job)))
         return
     require_installed(job.report_to)
+    spare_unknown_hub([job.model, job.data.source])
     if not resume:
         _check_model(job.model)
     if dry_run:

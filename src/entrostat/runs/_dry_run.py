@@ -51,7 +51,7 @@ def dry_run(job: Job, out: Path, *, gpus: int = 1, gpu_memory: float = 80.0, sha
     shape, model = read_shape(source), meta_model(source)
     tokenizer, notes = _tokenizer(source, shape.vocab)
     prompt, unread = _longest_prompt(job, tokenizer)
-    notes += [*unread, *_vllm_notes(job)]
+    notes += [*unread, *_vllm_notes(job), *_gpu_notes(gpus)]
     chosen = sharding or ("ddp" if gpus > 1 else "none")
     plans: dict[str, Plan] = {}
     for entry in job.recipes:
@@ -149,3 +149,12 @@ def _vllm_notes(job: Job) -> list[str]:
     if job.train.vllm and importlib.util.find_spec("vllm") is None:
         return ["Not checked: vLLM, which is not installed here."]
     return []
+
+
+def _gpu_notes(gpus: int) -> list[str]:
+    if gpus == 1:
+        return []
+    return [
+        f"`entrostat run` trains each run on one GPU; a run on {gpus} is started by `accelerate launch -m "
+        "entrostat.integrations.trl.grpo`."
+    ]

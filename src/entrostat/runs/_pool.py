@@ -40,6 +40,7 @@ class Running:
     seed: int
     directory: RunDirectory
     process: subprocess.Popen[bytes] | None = None
+    slot: int = 0
     last: StepRecord | None = None
     evaluated: EvaluationRecord | None = None
     status: str = "waiting"
@@ -115,12 +116,15 @@ def run_job(
 def _start_some(runs: list[Running], workers: int, out: Path) -> None:
     free = workers - sum(run.status == "running" for run in runs)
     for run in [run for run in runs if run.status == "waiting"][: max(free, 0)]:
+        taken = {other.slot for other in runs if other.status == "running"}
+        run.slot = next(slot for slot in range(workers) if slot not in taken)
         run.process = _spawn(run, out)
         run.status = "running"
 
 
 def _spawn(run: Running, out: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "entrostat.runs.worker", str(out), run.recipe.label, str(run.seed)]
+    words = [str(out), run.recipe.label, str(run.seed), "--slot", str(run.slot)]
+    command = [sys.executable, "-m", "entrostat.runs.worker", *words]
     with run.directory.log.open("ab") as log:
         # A session of its own: Ctrl-C reaches the parent alone, which then stops every run at a boundary.
         return subprocess.Popen(

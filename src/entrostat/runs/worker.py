@@ -1,4 +1,4 @@
-"""One run of a job, in a process of its own: `python -m entrostat.runs.worker OUT LABEL SEED`.
+"""One run of a job, in a process of its own: `python -m entrostat.runs.worker OUT LABEL SEED [--slot N]`.
 
 Exit code 0: done or stopped in order. 2: the run cannot start; the last line of the log says why in one sentence. 1: it
 broke; the log has the traceback, and its last line the error.
@@ -33,9 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("label")
     parser.add_argument("seed", type=int)
+    parser.add_argument("--slot", type=int, default=0, help="which of the runs that go on at a time this is")
     options = parser.parse_args(arguments)
     directory = JobDirectory(options.out)
     try:
+        keep_to_one_gpu(options.slot)
         job = directory.load()
         recipe = next(recipe for recipe in job.recipes if recipe.label == options.label)
         job = job.line(recipe)
@@ -97,6 +99,15 @@ def _run(job: Job, recipe: RecipeJob, seed: int, run: RunDirectory) -> None:
         wall_seconds=round(earlier[0] + time.perf_counter() - started, 2),
         process_seconds=round(earlier[1] + time.process_time(), 2),
     )
+
+
+def keep_to_one_gpu(slot: int) -> None:
+    """Hide all GPUs but the slot's: a run trains on one, and transformers would cut its batches over all it sees."""
+    import torch
+
+    if (number := torch.cuda.device_count()) > 1:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(number)))
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[slot % number]
 
 
 def _quiet_environment(job: Job) -> None:

@@ -94,6 +94,8 @@ def test_two_steps_from_a_file_with_one_flag_that_overrules_it(folder: Path) -> 
         ({"entropy_coef": 0.01}, "`entropy_coef` must be 0 beside a recipe"),
         ({"recype": "aent"}, "recype"),
         ({"num_generations": 3}, "num_generations"),
+        ({"resume_from_checkpoint": "gone"}, "gone"),
+        ({"resume_from_checkpoint": True}, "No valid checkpoint found in output directory"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(
@@ -112,6 +114,52 @@ def test_a_file_that_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:
         main(["--config", "missing.yaml"])
     assert stopped.value.code == 2
     assert "missing.yaml" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "says"),
+    [
+        ("a: [1", ["--config", "job.yaml"], "the file of settings is no YAML: "),
+        ("- recipe", ["--config=job.yaml"], "must contain a YAML mapping"),
+        ("", ["--config"], "`--config` must be followed by a file"),
+    ],
+)
+def test_a_file_that_is_none(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    content: str,
+    arguments: list[str],
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("job.yaml").write_text(content)
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("error: ")
+    assert says in line
+
+
+@pytest.mark.train
+def test_a_checkpoint_that_cannot_be_resumed(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    main(["--config", str(job(folder))])
+    checkpoint = folder / "out" / "checkpoint-2"
+    (checkpoint / "optimizer.pt").unlink()
+    with pytest.raises(SystemExit) as stopped:
+        main(["--config", str(job(folder, max_steps=3, resume_from_checkpoint=str(checkpoint)))])
+    assert stopped.value.code == 2
+    last = capfd.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "has lost its optimizer.pt" in last
+
+
+@pytest.mark.train
+def test_what_breaks_in_training_keeps_its_traceback(folder: Path) -> None:
+    (folder / "broken_rewards.py").write_text("def score(completions, **_):\n    raise ValueError('it broke')\n")
+    with pytest.raises(ValueError, match="it broke"):
+        main(["--config", str(job(folder, reward_funcs=["broken_rewards.score"]))])
 
 
 def test_parameters_as_a_flag(tmp_path: Path) -> None:

@@ -129,6 +129,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
         self._old_passes: list[tuple[Tensor, Measured]] | None = None
         self._pending_state: dict[str, Any] | None = None
         self._sampler: Any = None
+        self.began = False
         self.add_callback(_Begin(self))
 
     # --- one micro-batch -------------------------------------------------------------------------------------------
@@ -299,6 +300,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
             self._pending_state = None
             if self._sampler is not None:
                 wind(self._sampler, int(self.state.epoch or 0))
+        self.began = True
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
