@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,8 @@ import pytest
 pytest.importorskip("trl")
 pytest.importorskip("math_verify")
 
+from entrostat.job import load
+from entrostat.runs import JobDirectory, worker
 from entrostat.tasks import countdown, warm_start_path
 
 # The embedded vocabulary has no letters: the template writes what the warm start knows, `<bos>` first.
@@ -65,19 +64,16 @@ def prepare(folder: Path) -> None:
     (folder / "job.toml").write_text(JOB)
 
 
-def entrostat(folder: Path, *arguments: str) -> None:
-    command = [sys.executable, "-m", "entrostat.cli", "run", *arguments, "--out", "out"]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=900, env={**os.environ, "HF_HUB_OFFLINE": "1"}
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.mark.slow
 @pytest.mark.train
-def test_a_run_on_conversations_is_rewarded_by_value(tmp_path: Path) -> None:
+def test_a_run_on_conversations_is_rewarded_by_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process; `test_dataset.py` has a run by the command line."""
     prepare(tmp_path)
-    entrostat(tmp_path, "job.toml")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    directory = JobDirectory(tmp_path / "out")
+    directory.create(load(tmp_path / "job.toml"))
+    assert worker.main([str(directory.path), "aent", "0"]) == 0
     folder = tmp_path / "out" / "runs" / "aent-seed0"
     before = (folder / "records.jsonl").read_text().splitlines()
     drawn = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]

@@ -14,6 +14,7 @@ import pytest
 
 pytest.importorskip("trl")
 
+from entrostat import cli
 from entrostat.job import from_table
 from entrostat.runs.task import Task, build
 from entrostat.tasks import countdown, warm_start_path
@@ -188,7 +189,7 @@ def test_what_cannot_be_used_is_refused(data: dict[str, Any], words: str, tmp_pa
     [
         ("a.jsonl", '{"question": "1"\n', "line 1 is no JSON"),
         ("a.jsonl", "[1]\n", "every row must be an object"),
-        ("a.jsonl", '{"question": 3, "result": "#### 1"}\n', "be a text or a list of messages"),
+        ("a.jsonl", '{"question": 3, "result": "#### 1"}\n', "be a text that is not empty or a list of messages"),
         ("a.jsonl", '{"question": "3", "result": null}\n', "be a text or a number"),
         ("a.jsonl", '{"question": "3", "result": NaN}\n', "be a text or a number"),
         ("a.jsonl", "", "hold rows"),
@@ -226,21 +227,38 @@ parameters = { coef = 0.01 }
 """
 
 
-def run(folder: Path, *arguments: str, **replaced: str) -> subprocess.CompletedProcess[str]:
-    text = JOB
-    for old, new in replaced.items():
-        text = text.replace(old, new)
-    (folder / "job.toml").write_text(text)
-    command = [sys.executable, "-m", "entrostat.cli", "run", "job.toml", "--out", "out", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
+def command(folder: Path, reward: str) -> list[str]:
+    """Write the job; return the words that run it."""
+    (folder / "job.toml").write_text(JOB.replace("REWARD", reward))
+    return ["run", "job.toml", "--out", "out"]
 
 
-def test_bad_data_is_one_sentence_and_makes_nothing(tmp_path: Path) -> None:
-    write(tmp_path / "questions.jsonl", [{"question": "", "result": "1"}])
-    done = run(tmp_path, REWARD="exact")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
+@pytest.mark.parametrize(
+    ("rows", "reward", "says"),
+    [
+        ([{"question": "", "result": "1"}], "exact", "be a text that is not empty or"),
+        ([{"qestion": "6 10 > 16 :", "result": "1"}], "exact", "unknown column"),
+        ([], "exact", "`source` must hold rows"),
+        (ROWS, "no_such_module.reward", "no_such_module"),
+    ],
+)
+def test_bad_data_is_one_sentence_and_makes_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    rows: Any,
+    reward: str,
+    says: str,
+) -> None:
+    write(tmp_path / "questions.jsonl", rows)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["entrostat", *command(tmp_path, reward)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert says in line
     assert not (tmp_path / "out").exists()
 
 
@@ -255,7 +273,8 @@ def test_a_run_trains_on_a_file_and_is_judged_by_its_reward(tmp_path: Path) -> N
     (tmp_path / "longer.py").write_text(
         "def reward(completions, answer, **_):\n    return [min(len(text), 40) / 40 for text in completions]\n"
     )
-    done = run(tmp_path, REWARD="longer.reward")
+    words = [sys.executable, "-m", "entrostat.cli", *command(tmp_path, "longer.reward")]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     folder = tmp_path / "out" / "runs" / "entropy_bonus-seed0"
     drawn = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]

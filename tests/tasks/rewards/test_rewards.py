@@ -14,7 +14,7 @@ pytest.importorskip("math_verify")
 
 @pytest.fixture(scope="module")
 def verifier():
-    with Verifier(seconds=1.0) as made:
+    with Verifier(seconds=0.3) as made:
         yield made
 
 
@@ -87,7 +87,7 @@ def test_hostile_text_is_worth_nothing_and_does_nothing(
 
 
 def test_a_comparison_that_hangs_is_ended_and_the_next_one_is_judged() -> None:
-    with Verifier(seconds=2.0) as verifier:
+    with Verifier(seconds=0.5) as verifier:
         assert verifier.same("x", "x")
         started = time.monotonic()
         assert not verifier.same(r"\sqrt{3}", r"\int_0^1 \sin(\cos(\tan(x^{x^{x^{x}}}))) dx")

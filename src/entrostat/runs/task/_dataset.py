@@ -100,7 +100,7 @@ def _prompt(value: Any, data: DataJob, tokenizer: Any) -> str:
             return text
         return _chat([{"role": "user", "content": text}], data, tokenizer)
     if not isinstance(value, list) or not value:
-        raise ValueError(sentence(data.prompt, "be a text or a list of messages", value))
+        raise ValueError(sentence(data.prompt, "be a text that is not empty or a list of messages", value))
     require(data.chat_template, "chat_template", "be true for a prompt of messages", data.chat_template)
     require(data.template == "{prompt}", "template", "be left out for a prompt of messages", data.template)
     return _chat(value, data, tokenizer)
