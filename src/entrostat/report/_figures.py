@@ -45,7 +45,8 @@ def _bar(groups: list[Group], drawings: list[Drawing], look: Look) -> str:
         f'<button type="button" id="seeds" aria-pressed="true">every seed</button>{_HALVES if halves else ""}'
         '<button type="button" id="reset" disabled>whole run</button></span>'
     )
-    return f'{_NOSCRIPT}<div class="legend" role="group" aria-label="What is shown">{buttons}{views}</div>'
+    recipes = f'<span class="recipes">{buttons}</span>'
+    return f'{_NOSCRIPT}<div class="legend" role="group" aria-label="What is shown">{recipes}{views}</div>'
 
 
 def _slider(last: int) -> str:

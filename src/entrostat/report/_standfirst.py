@@ -9,8 +9,10 @@ from entrostat.report._headline import Name
 from entrostat.report._text import duration, listed, number, percent, with_interval
 from entrostat.report._words import Clamp, clamp
 
-_MOST = 8
-"""Recipes named in a sentence: as many as have a colour of their own."""
+_FEW = 4
+"""Recipes up to which a sentence gives every one's number; of more, the least and the greatest: a table has all."""
+_MOST = 6
+"""Recipes named in a sentence without numbers."""
 _WENT_WRONG = {
     "oscillated": "Entropy swung up and down under",
     "pinned": "The coefficient sat at its ceiling, with no more to give, under",
@@ -28,27 +30,34 @@ def standfirst(groups: list[Group], ks: list[str], name: Name) -> list[str]:
     return passes + [sentence for sentence in parts if sentence]
 
 
+def _range(told: list[tuple[float, str]], before: str = "") -> str:
+    texts = [text for _, text in told]
+    if len(told) <= _FEW:
+        return before + listed(texts)
+    return f"between {min(told)[1]} and {max(told)[1]}"
+
+
 def _passes(groups: list[Group], k: str, name: Name) -> str:
-    ended = [f"{with_interval(found, share=True)} under {name(g)}" for g in groups if (found := g.passed(k))]
+    found = [(group, passed) for group in groups if (passed := group.passed(k))]
+    ended = [(passed.mean, f"{with_interval(passed, share=True)} under {name(group)}") for group, passed in found]
     if not ended:
         return ""
     before = start_model([run for group in groups for run in group.runs], k)
     origin = f" The start model had {with_interval(before, share=True)}." if before else ""
-    return f"pass@{k} ended at {listed(ended, most=_MOST)}.{origin}"
+    return f"pass@{k} ended {_range(ended, 'at ')}.{origin}"
 
 
 def _clamps(groups: list[Group], name: Name) -> str:
     found = [(group, did) for group in groups if (did := clamp(group)) and not did.nothing]
-    acted = [f"{_kept(did)} under {name(group)}" for group, did in found if not did.inert]
+    acted = [(did.nats, f"{_taken(did)} under {name(group)}") for group, did in found if not did.inert]
     idle = [name(group) for group, did in found if did.inert]
-    kept = f"The clamp kept {listed(acted, most=_MOST)}." if acted else ""
+    took = f"The clamp took {_range(acted)}." if acted else ""
     inert = f"The clamp hardly acted under {listed(idle, most=_MOST)}." if idle else ""
-    return " ".join(filter(None, (kept, inert)))
+    return " ".join(filter(None, (took, inert)))
 
 
-def _kept(did: Clamp) -> str:
-    nats = f"took {number(did.nats)} nats off" if did.nats >= 0 else f"added {number(-did.nats)} nats to"
-    return f"{percent(1 - did.mass)} of the probability and {nats} the entropy"
+def _taken(did: Clamp) -> str:
+    return f"{number(did.nats)} nats of the entropy ({percent(did.mass)} of the probability)"
 
 
 def _leaks(groups: list[Group], name: Name) -> str:
@@ -74,11 +83,11 @@ def _share(group: Group, kind: str, before: str, after: str = "") -> str:
 
 def _cost(groups: list[Group], name: Name) -> str:
     means = [(group, estimate(facts.run.wall_seconds for facts in group.final)) for group in groups]
-    times = [(group, duration(found.mean)) for group, found in means if found]
+    times = [(found.mean, duration(found.mean), name(group)) for group, found in means if found]
     if not times:
         return ""
-    same = len({time for _, time in times}) == 1
-    took = times[0][1] if same else listed([f"{time} under {name(group)}" for group, time in times], most=_MOST)
+    same = len({time for _, time, _ in times}) == 1
+    took = times[0][1] if same else _range([(seconds, f"{time} under {who}") for seconds, time, who in times])
     used = [run.process_seconds for group in groups for run in group.runs if run.process_seconds is not None]
     together = f"; all runs together, {duration(sum(used))} of CPU" if used else ""
     return f"A run took {took}{together}."
