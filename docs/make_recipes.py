@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,8 @@ def generated(name: str) -> str:
     lines += ["| | |", "|---|---|"]
     lines += [f"| {key} | {value} |" for key, value in {"acts on": entry["acts_on"], **facts}.items()]
     if entry["paper"]:
-        lines.append(f"| paper | {entry['paper']} |")
+        paper = re.sub(r"https?://\S*[^\s.]", r"<\g<0>>", entry["paper"])
+        lines.append(f"| paper | {paper} |")
     if entry["how_sure"]:
         lines.append(f"| how sure we are | {_cell(entry['how_sure'])} |")
     if entry["parameters"]:

@@ -116,7 +116,7 @@ def _removed(kept: Kept, start: float) -> float:
 def _coefficient(push: Push, responses: int, initial: float, ceiling: float) -> str:
     where = "the whole model" if push.through == "model" else "the weights of the head only"
     against = (
-        "the log-likelihood gradient with random signs as advantages, for want of a reward"
+        "the log-likelihood gradient with random signs as advantages, for want of rewards that differ within a group"
         if push.signed
         else "the policy gradient of these rollouts"
     )
