@@ -1,9 +1,11 @@
-"""Files that one process writes and another reads: replaced at once, followed line by line."""
+"""Files that one process writes and another reads: replaced at once, followed line by line, found where runs are."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -53,3 +55,41 @@ class Tail:
         self._offset += len(whole) + 1
         self._last = whole.rpartition(b"\n")[2] + b"\n"
         return whole.decode("utf-8").split("\n")
+
+
+def run_directories(path: Path, *, bare: bool = False) -> list[Path]:
+    """Return the directories of the runs of a job, or the directory itself if it is a run's.
+
+    Args:
+        path: the directory of a job or of a run.
+        bare: whether a `records.jsonl` alone makes a run.
+
+    Raises:
+        ValueError: there is no such directory, or no run in it.
+    """
+    if not path.is_dir():
+        raise ValueError(f"{path} is no directory: name the directory of a job or of a run.")
+    marks = ("run.json", "records.jsonl") if bare else ("run.json",)
+    if any((path / mark).is_file() for mark in marks):
+        return [path]
+    found = sorted(file.parent for file in path.glob("runs/*/run.json"))
+    if not found:
+        raise ValueError(f"{path} holds no run: neither {', '.join(marks)} nor runs/*/run.json is in it.")
+    return found
+
+
+def run_description(path: Path) -> dict[str, Any]:
+    """Return the object a `run.json` holds.
+
+    Raises:
+        ValueError: it is no JSON object, or of another schema.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        raise ValueError(f"{path} is not JSON text: remove the run's directory to start it anew.") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} holds no JSON object: remove the run's directory to start it anew.")
+    if value.get("schema") != 1:
+        raise ValueError(f"{path} has schema {value.get('schema')!r}, this version of entrostat reads 1.")
+    return value

@@ -12,6 +12,7 @@ from typing import Any
 from entrostat import records
 from entrostat.analysis._curves import Curves, of_records
 from entrostat.errors import require
+from entrostat.files import run_description, run_directories
 from entrostat.records import EvaluationRecord, StepRecord
 
 _STATES = ("waiting", "running", "done", "stopped", "failed")
@@ -100,7 +101,7 @@ def load(directories: Sequence[Path]) -> list[Run]:
     found: dict[Path, Run] = {}
     origins: dict[Path, Path] = {}
     for directory in directories:
-        for path in _run_directories(directory):
+        for path in run_directories(directory):
             key = path.resolve()
             if key not in found:
                 found[key], origins[key] = _load_run(path), directory
@@ -108,19 +109,8 @@ def load(directories: Sequence[Path]) -> list[Run]:
     return sorted(runs, key=lambda run: (run.recipe != "none", run.recipe != "entropy_bonus", run.label, run.seed))
 
 
-def _run_directories(directory: Path) -> list[Path]:
-    if not directory.is_dir():
-        raise ValueError(f"{directory} is no directory: name an output directory or a run directory.")
-    if (directory / "run.json").is_file():
-        return [directory]
-    paths = sorted(path.parent for path in directory.glob("runs/*/run.json"))
-    if not paths:
-        raise ValueError(f"{directory} holds no run: neither run.json nor runs/*/run.json is in it.")
-    return paths
-
-
 def _load_run(path: Path) -> Run:
-    described = _json_object(path / "run.json")
+    described = run_description(path / "run.json")
     log = path / "records.jsonl"
     lines = records.read(log) if log.exists() else []
     if described.get("status") not in _STATES:
@@ -145,18 +135,6 @@ def _load_run(path: Path) -> Run:
         steps=tuple(sorted(steps, key=lambda record: record.step)),
         evaluations=tuple(sorted(evaluations, key=lambda record: record.step)),
     )
-
-
-def _json_object(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        raise ValueError(f"{path} is not JSON text: remove the run's directory to start it anew.") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"{path} holds no JSON object: remove the run's directory to start it anew.")
-    if value.get("schema") != 1:
-        raise ValueError(f"{path} has schema {value.get('schema')!r}, this version of entrostat reads 1.")
-    return value
 
 
 def _field(described: dict[str, Any], name: str, kind: type, path: Path, *, default: Any = None) -> Any:

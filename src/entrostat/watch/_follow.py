@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 from entrostat import records
-from entrostat.files import Tail
+from entrostat.files import Tail, run_description, run_directories
 from entrostat.records import EvaluationRecord, Record, StepRecord, decode
 
 _ENDED = ("done", "stopped", "failed")
@@ -77,12 +76,12 @@ class Follower:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._runs: dict[Path, tuple[Seen, Tail]] = {}
-        for directory in _run_directories(path):
+        for directory in run_directories(path, bare=True):
             self._add(directory)
 
     def look(self) -> list[Seen]:
         """Return all runs, with what is new. A run that was added is found; a line still being written waits."""
-        for directory in _run_directories(self._path):
+        for directory in run_directories(self._path, bare=True):
             if directory not in self._runs:
                 self._add(directory)
         for run, tail in self._runs.values():
@@ -97,36 +96,15 @@ class Follower:
         self._runs[directory] = (Seen(directory, directory.name, directory.name), Tail(log))
 
 
-def _run_directories(path: Path) -> list[Path]:
-    if not path.is_dir():
-        raise ValueError(f"{path} is no directory: name the directory of a job or of a run.")
-    if (path / "run.json").is_file() or (path / "records.jsonl").is_file():
-        return [path]
-    found = sorted(file.parent for file in path.glob("runs/*/run.json"))
-    if not found:
-        raise ValueError(f"{path} holds no run: neither run.json, runs/*/run.json nor records.jsonl is in it.")
-    return found
-
-
 def _describe(run: Seen) -> None:
     path = run.path / "run.json"
     if not path.is_file():
         return
-    described = _object(path)
+    described = run_description(path)
     label, seed, planned, status = (described.get(name) for name in ("label", "seed", "steps", "status"))
     if not (isinstance(label, str) and isinstance(seed, int) and isinstance(planned, int) and isinstance(status, str)):
         raise ValueError(f"{path} is damaged: it should say `label`, `seed`, `steps` and `status`.")
     run.label, run.name, run.planned, run.status = label, f"{label} seed {seed}", planned, status
-
-
-def _object(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        raise ValueError(f"{path} is not JSON text.") from None
-    if not isinstance(value, dict) or value.get("schema") != 1:
-        raise ValueError(f"{path} was not written by this version of entrostat.")
-    return value
 
 
 def _read(run: Seen, tail: Tail) -> None:
