@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from entrostat.report._drawings import drawings
 from entrostat.report._facts import groups
 from entrostat.report._load import load
 from entrostat.report._look import Look
-from entrostat.report._panels import drawings, panels
+from entrostat.report._panels import panels
 from entrostat.report._still import still
 
 from .test_page import HOSTILE

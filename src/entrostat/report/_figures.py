@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from entrostat.report._drawings import Drawing
 from entrostat.report._facts import Group
 from entrostat.report._law_panel import law_table
 from entrostat.report._look import Look
-from entrostat.report._panels import Drawing, Panel
+from entrostat.report._panels import Panel
 from entrostat.report._still import still
 from entrostat.report._text import label, listed, shown
 

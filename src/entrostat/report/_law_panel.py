@@ -8,8 +8,9 @@ from typing import Any
 
 from entrostat.analysis._law import LEAST, Law, NoLaw, blocked, fit_law, pairs
 from entrostat.analysis._statistics import Estimate, estimate
+from entrostat.report._drawings import Drawing
 from entrostat.report._facts import Group
-from entrostat.report._panels import Drawing, Panel
+from entrostat.report._panels import Panel
 from entrostat.report._table import row, table
 from entrostat.report._text import label, number, percent, shown, with_interval
 

@@ -17,10 +17,10 @@ from entrostat.analysis._alarms import (
     SWINGS,
     WINDOW,
 )
+from entrostat.report._drawings import window
 from entrostat.report._facts import Group
 from entrostat.report._headline import HELD
 from entrostat.report._load import Run
-from entrostat.report._panels import window
 from entrostat.report._text import ABSENT, duration, label, listed, shown
 
 

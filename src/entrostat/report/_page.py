@@ -5,13 +5,14 @@ from __future__ import annotations
 from string import Template
 
 from entrostat.report._differences import baseline, difference_table, differences_said
+from entrostat.report._drawings import Drawing
 from entrostat.report._facts import Group
 from entrostat.report._figures import curve_data, hero, law, sections
 from entrostat.report._headline import chip, headline
 from entrostat.report._load import Run
 from entrostat.report._look import Look
 from entrostat.report._making import making
-from entrostat.report._panels import Drawing, Panel
+from entrostat.report._panels import Panel
 from entrostat.report._samples import samples_html
 from entrostat.report._scripts import asset, chosen_scripts, embedding, policy
 from entrostat.report._standfirst import standfirst

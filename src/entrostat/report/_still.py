@@ -6,10 +6,10 @@ import dataclasses
 import math
 from typing import Any
 
+from entrostat.report._drawings import Drawing
 from entrostat.report._facts import Group
 from entrostat.report._lines import unpacked
 from entrostat.report._look import NAME, Look
-from entrostat.report._panels import Drawing
 from entrostat.report._text import label
 
 _WIDTH, _HEIGHT = 1000, 400

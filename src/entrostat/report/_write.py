@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from entrostat.files import replace_text
+from entrostat.report._drawings import drawings
 from entrostat.report._facts import groups, ks
 from entrostat.report._law_panel import law_drawings
 from entrostat.report._load import Run, load
 from entrostat.report._page import page
-from entrostat.report._panels import drawings, panels
+from entrostat.report._panels import panels
 from entrostat.report._token_view import token_view
 
 
