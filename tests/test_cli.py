@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from entrostat import cli, recipes
+from entrostat.cli._run import _findable
 from entrostat.doctor import Finding
-from entrostat.job import Job
+from entrostat.job import Job, from_table
 from entrostat.runs import JobDirectory
 
 
@@ -47,6 +48,25 @@ def test_bad_options(
     monkeypatch.chdir(tmp_path)
     assert says in refused(monkeypatch, capsys, "run", *arguments)
     assert not list(tmp_path.iterdir()), "a refused job leaves nothing behind"
+
+
+def test_a_directory_that_is_no_model(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    assert "with a config.json, got model='model'" in refused(monkeypatch, capsys, "run", "--model", "model")
+
+
+def test_a_resume_finds_model_and_data_from_anywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "rows.jsonl").write_text("")
+    job = from_table({"model": "model", "data": {"source": "./rows.jsonl"}})
+    found = _findable(job)
+    assert (found.model, found.data.source) == (str(tmp_path / "model"), str(tmp_path / "rows.jsonl"))
+    for elsewhere in (Job(), from_table({"model": "Qwen/Qwen2.5-0.5B", "data": {"source": "openai/gsm8k"}})):
+        assert _findable(elsewhere) == elsewhere
 
 
 @pytest.mark.parametrize(("minibatches", "inert"), [(1, True), (2, False)])

@@ -76,7 +76,8 @@ def run(
     if json:
         raise ValueError("--json belongs to --dry-run: a run prints its progress, and its records are JSON.")
     if not resume:
-        job = _checked_data(job)
+        job = _findable(job)
+        _check_data(job)
         directory.create(job)
     _run(job, directory)
 
@@ -102,24 +103,34 @@ def _job(file: Path | None, recipe: list[str] | None, seeds: int | None, **chang
 
 
 def _check_model(model: str) -> None:
-    """Refuse a path that is not there before anything is made; a hub id is the worker's to fetch."""
+    """Refuse a path without a model before anything is made; a hub id is the worker's to fetch."""
     looks_like_path = model.startswith((".", "/", "~")) or model.count("/") > 1
-    if looks_like_path and not Path(model).expanduser().is_dir():
+    folder = Path(model).expanduser()
+    if looks_like_path and not folder.is_dir():
         raise ValueError(f"`model` must be a directory or a hub id, got model={model!r}, which is not there.")
+    if model and folder.is_dir() and not (folder / "config.json").exists():
+        raise ValueError(f"`model` must be a directory with a config.json, got model={model!r}, which has none.")
 
 
-def _checked_data(job: Job) -> Job:
-    """Read `[data]` as the runs will, so that nothing is made of data they refuse; a resume finds it from anywhere."""
+def _check_data(job: Job) -> None:
+    """Read `[data]` as the runs will, so that nothing is made of data they refuse."""
     if not job.data.source:
-        return job
+        return
     from entrostat.runs import worker
     from entrostat.runs.task import build
 
-    path = Path(job.data.source).expanduser()
-    if path.exists():
-        job = dataclasses.replace(job, data=dataclasses.replace(job.data, source=str(path.absolute())))
     build(job, worker.load_tokenizer(job))
-    return job
+
+
+def _findable(job: Job) -> Job:
+    """Return the job with whole paths: a resume finds model and data from anywhere."""
+    data = dataclasses.replace(job.data, source=_whole(job.data.source))
+    return dataclasses.replace(job, model=_whole(job.model), data=data)
+
+
+def _whole(source: str) -> str:
+    path = Path(source).expanduser()
+    return str(path.absolute()) if source and path.exists() else source
 
 
 def _run(job: Job, directory: Any) -> None:

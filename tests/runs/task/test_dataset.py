@@ -192,7 +192,7 @@ def test_what_cannot_be_used_is_refused(data: dict[str, Any], words: str, tmp_pa
         ("a.jsonl", '{"question": 3, "result": "#### 1"}\n', "be a text that is not empty or a list of messages"),
         ("a.jsonl", '{"question": "3", "result": null}\n', "be a text or a number"),
         ("a.jsonl", '{"question": "3", "result": NaN}\n', "be a text or a number"),
-        ("a.jsonl", "", "hold rows"),
+        ("a.jsonl", "", "hold rows in its split 'train'"),
         ("a.txt", "1", "end in .jsonl"),
         ("a.parquet", "1", "a.parquet"),
     ],
@@ -238,7 +238,7 @@ def command(folder: Path, reward: str) -> list[str]:
     [
         ([{"question": "", "result": "1"}], "exact", "be a text that is not empty or"),
         ([{"qestion": "6 10 > 16 :", "result": "1"}], "exact", "unknown column"),
-        ([], "exact", "`source` must hold rows"),
+        ([], "exact", "`source` must hold rows in its split 'train'"),
         (ROWS, "no_such_module.reward", "no_such_module"),
     ],
 )

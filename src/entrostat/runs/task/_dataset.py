@@ -19,6 +19,7 @@ def splits(data: DataJob, tokenizer: Any) -> tuple[list[Problem], list[Problem],
     rows = read(data)
     if data.train_split not in rows:
         raise unknown_name("`train_split`", data.train_split, rows)
+    require(bool(rows[data.train_split]), "source", f"hold rows in its split {data.train_split!r}", data.source)
     train = _problems(rows[data.train_split], data, tokenizer, data.train_split)
     require(bool(train), "source", "hold rows with a prompt that is not too long", data.source)
     chosen: list[list[Problem]] = []
