@@ -10,7 +10,6 @@ read on a busy machine.
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
 import math
 import platform
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import torch
 
+from entrostat.bench._table import write_table
 from entrostat.lab._toy import METHODS, Method, Toy, run_toy
 from entrostat.lab._toy_order import toy_curves
 from entrostat.lab.claims.toy_figure import FOUND
@@ -104,12 +104,8 @@ def main() -> None:
             said.append(one)
         else:
             rows.append(one)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    write_table(arguments.out.with_suffix(".csv"), rows)
     arguments.out.with_suffix(".txt").write_text("\n".join(said) + "\n")
-    with arguments.out.with_suffix(".csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

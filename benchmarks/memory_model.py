@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import itertools
 import math
 import multiprocessing
@@ -30,6 +29,7 @@ import transformers
 
 from entrostat.bench._allocated import allocated
 from entrostat.bench._bench import machine
+from entrostat.bench._table import write_table
 from entrostat.ops import linear_token_stats
 from entrostat.plan import Lora, Setup, shape_of
 from entrostat.plan._activations import activations
@@ -211,10 +211,7 @@ def main() -> None:
         print(f"{part:12} median {statistics.median(ratios):.3f}, worst {worst:.3f}, of {len(ratios)}")
     if options.out is not None:
         facts = machine() | {"transformers": transformers.__version__}
-        with options.out.open("w", newline="") as file:
-            writer = csv.DictWriter(file, [*rows[0], *facts])
-            writer.writeheader()
-            writer.writerows(row | facts for row in rows)
+        write_table(options.out, rows, facts)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ generation, scoring, loss, backward and optimizer are all inside.
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import statistics
 import tempfile
@@ -23,6 +22,7 @@ from typing import Any
 import torch
 
 from entrostat.bench._bench import machine
+from entrostat.bench._table import write_table
 
 STEPS_TO_WARM_UP = 4
 
@@ -154,10 +154,7 @@ def main() -> None:
         rows.append({"recipe": name, "milliseconds": f"{milliseconds:.1f}", "ratio": f"{ratio:.4f}"})
     if options.out is not None:
         facts = machine() | {"steps": len(base), "backend": options.backend}
-        with options.out.open("w", newline="") as file:
-            writer = csv.DictWriter(file, [*rows[0], *facts])
-            writer.writeheader()
-            writer.writerows(row | facts for row in rows)
+        write_table(options.out, rows, facts)
 
 
 if __name__ == "__main__":

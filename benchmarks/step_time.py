@@ -16,7 +16,6 @@ Each point is predicted from the others ("left out"), and the two largest models
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import statistics
 import time
@@ -30,6 +29,7 @@ import transformers
 
 from entrostat.bench._bench import machine
 from entrostat.bench._rates import Amounts, fit_costs, left_out, predict, spread
+from entrostat.bench._table import write_table
 from entrostat.ops import linear_token_stats
 from entrostat.plan import ModelShape, Setup, shape_of
 from entrostat.plan._activations import activations
@@ -194,10 +194,7 @@ def main() -> None:
     rows = table(measure(options.rounds))
     if options.out is not None:
         facts = machine() | {"transformers": transformers.__version__, "rounds": options.rounds}
-        with options.out.open("w", newline="") as file:
-            writer = csv.DictWriter(file, [*rows[0], *facts])
-            writer.writeheader()
-            writer.writerows(row | facts for row in rows)
+        write_table(options.out, rows, facts)
 
 
 if __name__ == "__main__":

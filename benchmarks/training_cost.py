@@ -19,7 +19,6 @@ ratio to `none` in the same round. Memory is the most torch's allocator held. Me
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import statistics
@@ -34,6 +33,7 @@ from typing import Any
 import torch
 
 from entrostat.bench._bench import machine
+from entrostat.bench._table import write_table
 
 LINES = ("trl", "adaptive", "none", "aent")
 LOW, HIGH = 0.5, 0.8
@@ -186,14 +186,6 @@ def compare(rounds: list[dict[str, dict[str, Any]]]) -> list[dict[str, Any]]:
     return rows
 
 
-def write(rows: list[dict[str, Any]], path: Path) -> None:
-    """Write a table."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def main() -> None:
     """Train, compare, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -219,9 +211,9 @@ def main() -> None:
     print(", ".join(f"{name} {value}" for name, value in facts.items()))
     rows = compare(rounds)
     if options.out is not None:
-        write([row | facts for row in rows], options.out / "training_cost.csv")
+        write_table(options.out / "training_cost.csv", rows, facts)
         traces = [{"line": line, **row} for line in LINES for row in rounds[0][line]["trace"]]
-        write(traces, options.out / "training_trace.csv")
+        write_table(options.out / "training_trace.csv", traces)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
 import json as json_
 import math
@@ -11,7 +10,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -19,6 +18,7 @@ import torch
 from entrostat.bench._draw import draw
 from entrostat.bench._measure import Case, Result, clock, measure
 from entrostat.bench._providers import CLAMP, available, compiler_missing
+from entrostat.bench._table import write_table
 from entrostat.ops import token_stats
 from entrostat.ops._support import check_target_range, support_of
 from entrostat.ops._token_stats import checked
@@ -167,17 +167,13 @@ def table(results: list[Result], facts: dict[str, str], slopes: list[dict[str, f
 
 
 def _write(out: Path, results: list[Result], slopes: list[dict[str, float | str]], facts: dict[str, str]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / "bench.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Result)] + list(facts))
-        writer.writeheader()
-        for result in results:
-            row = {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in asdict(result).items()}
-            writer.writerow(row | facts)
-    with (out / "slopes.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["over", "exponent", "from", "to", *facts])
-        writer.writeheader()
-        writer.writerows(slope | facts for slope in slopes)
+    rows = [
+        {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in asdict(result).items()}
+        for result in results
+    ]
+    write_table(out / "bench.csv", rows, facts)
+    if slopes:
+        write_table(out / "slopes.csv", slopes, facts)
     (out / "bench.svg").write_text(draw(results, facts))
 
 
