@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from entrostat.report import write_report
+from entrostat.report import _token_view, write_report
 from entrostat.report._answers import LONGEST, Answer, answers, chosen_answers
 from entrostat.report._token_view import LEVELS, MOST, TokenView, marked
 
@@ -144,15 +144,22 @@ def test_less_room_means_fewer_steps_and_problems_but_both_ends(make_run: MakeRu
     assert {min(one.step for one in some), max(one.step for one in some)} == {0, 95}
 
 
-def test_the_view_keeps_to_its_share_of_the_page_whatever_the_texts_are(make_run: MakeRun, tmp_path: Path) -> None:
+def test_the_view_keeps_to_its_share_of_the_page_whatever_the_texts_are(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = MOST // 10
+    monkeypatch.setattr(_token_view, "MOST", most)
+
     def other(place: int, number: int) -> str:
         return "\u202e" * 30 + f"{place} {number}"
 
     for seed in range(2):
         lines = [
-            answer(["a"] * 100, step=step, problem=problem, prompt="\u202e" * 5000, top=[
-                [[other(place, 1000 * step + problem), 0.1, True]] * 5 for place in range(100)
-            ]) for step in range(6) for problem in range(6)
+            answer(["a"] * 40, step=step, problem=problem, prompt="\u202e" * 5000, top=[
+                [[other(place, 1000 * step + problem), 0.1, True]] * 5 for place in range(40)
+            ]) for step in range(3) for problem in range(3)
         ]  # fmt: skip
         make_run("none", seed=seed, answers=lines)
-    assert len(json.dumps(island(written(tmp_path), "token-data"))) <= MOST
+    unbounded = 2 * 9 * 40 * len(marked(other(0, 0)))
+    assert unbounded > most
+    assert len(json.dumps(island(written(tmp_path), "token-data"))) <= most
