@@ -1,7 +1,7 @@
 # ruff: noqa: E402, B905, C408
 """Run by test_engine.py in 1 or 2 gloo processes: verl's FSDP2 engine on the CPU against the objective written out.
 
-engine_script.py RANK RANKS PORT RECIPE ROWS OUT     ROWS: padded, or packed (use_remove_padding)
+engine_script.py RANK RANKS PORT RECIPE ROWS DTYPE OUT     ROWS: padded, or packed (use_remove_padding)
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-rank, ranks, port, recipe_name, layout, out = sys.argv[1:]
+rank, ranks, port, recipe_name, layout, dtype, out = sys.argv[1:]
 rank, ranks, packed = int(rank), int(ranks), layout == "packed"
 os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1"}
 os.environ |= {"MASTER_PORT": port, "VERL_PLATFORM": "cpu", "VERL_ENGINE_VENDOR": "entrostat"}
@@ -86,7 +86,7 @@ engine = EngineRegistry.new(
     engine_config=FSDPEngineConfig(
         strategy="fsdp2", use_torch_compile=False, use_remove_padding=packed, use_dynamic_bsz=False,
         micro_batch_size_per_gpu=1 if ranks > 1 else 2, use_orig_params=True,
-        mixed_precision={"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"},
+        mixed_precision={"param_dtype": dtype, "reduce_dtype": "fp32", "buffer_dtype": "fp32"},
     ),
     optimizer_config=FSDPOptimizerConfig(lr=0.1, total_training_steps=10), checkpoint_config=CheckpointConfig(),
 )  # fmt: skip

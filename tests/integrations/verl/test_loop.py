@@ -170,9 +170,16 @@ def test_verl_trains_on_edited_rollouts(tmp_path: Path, environment: dict[str, s
 @pytest.mark.feature(
     "a law that is fed the fresh rollouts, in the trainer loop", "works", "it moves before the first update on them"
 )
+@pytest.mark.feature("use_kl_loss=true, with a reference model", "works", "in the trainer loop")
 def test_a_law_on_fresh_rollouts_moves_before_the_update(tmp_path: Path, environment: dict[str, str]) -> None:
-    steps = run(tmp_path, "stare", {"target": 9.0, "adaptive": True, "rise": 1.1, "rate": 0.01}, environment)
+    law = {"target": 9.0, "adaptive": True, "rise": 1.1, "rate": 0.01}
+    reference = [
+        f"actor_rollout_ref.{name}" for name in ("actor.use_kl_loss=true", "ref.log_prob_micro_batch_size_per_gpu=8")
+    ]
+    steps = run(tmp_path, "stare", law, environment, *reference)
     assert [ours(step, "coef") for step in steps] == pytest.approx([0.11, 0.12])
+    # The reference is the first policy, in its own precision.
+    assert 0 <= steps[0]["actor/kl_loss"] < 1e-3 < steps[1]["actor/kl_loss"]
 
 
 def test_old_log_probs_are_those_under_the_scale(tmp_path: Path, environment: dict[str, str]) -> None:
