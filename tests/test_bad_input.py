@@ -178,7 +178,19 @@ PLACES: dict[str, Callable[[Path], Any]] = {
     "noise": lambda path: path.write_bytes(random.Random(1).randbytes(5000)),
     "text": lambda path: path.write_text("nothing of interest\n"),
     "nothing but folders": lambda path: (path / "runs" / "aent-seed0").mkdir(parents=True),
+    "a gigabyte of nothing": lambda path: sparse(path, 1 << 30),
+    "a program": lambda path: shutil.copy(sys.executable, path),
+    "a link to nowhere": lambda path: path.symlink_to("nowhere"),
+    "a link to itself": lambda path: path.symlink_to(path),
+    "a log that is a link to nowhere": lambda path: [path.mkdir(), (path / "records.jsonl").symlink_to("nowhere")],
+    "a checkpoint without its state": lambda path: (path / "checkpoint-5" / "trainer_state.json").mkdir(parents=True),
+    "event files of noise": lambda path: [path.mkdir(), (path / "events.out.tfevents.1.x").write_bytes(b"\7" * 999)],
 }
+
+
+def sparse(path: Path, size: int) -> None:
+    with path.open("wb") as file:
+        file.truncate(size)
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -186,7 +198,9 @@ def test_a_place_without_a_run(tmp_path: Path, place: str) -> None:
     path = tmp_path / "place"
     PLACES[place](path)
     for command, arguments in commands(path).items():
-        assert outcome(*arguments)[0] == 2, command
+        code, said = outcome(*arguments)
+        assert code == 2, command
+        assert "Errno" not in said
     if place != "missing":
         assert outcome("run", path)[0] == 2 or place == "empty file"  # an empty job is the default job
 
@@ -206,6 +220,80 @@ def test_a_file_that_is_no_log_prompts_or_job(tmp_path: Path, suffix: str, conte
         assert outcome("run", path)[0] == 2
         if suffix in (".jsonl", ".csv"):
             assert outcome("calibrate", "--data", path, "--model", tmp_path / "no-model")[0] == 2
+
+
+RECORDS: dict[str, tuple[Callable[[str], str], str]] = {
+    "a later version": (lambda text: text.replace('"schema": 1', '"schema": 2'), "line 1: schema 2"),
+    "two versions": (lambda text: text.replace('"schema": 1', '"schema": 2', 2), "line 1: schema 2"),
+    "a later version at its end": (lambda text: text + '{"schema": 2, "kind": "step"}\n', "line 6: schema 2"),
+    "a field of a later version": (lambda text: text.replace('"coef"', '"flux": 1, "coef"'), "unknown fields ['flux']"),
+    "no entropy but NaN": (lambda text: text.replace("0.3,", "NaN,"), "no step with an entropy"),
+}
+"""Damage of a log that stands alone, and the words for it."""
+
+
+@pytest.mark.parametrize("damage", RECORDS)
+def test_records_alone(job: Path, tmp_path: Path, damage: str) -> None:
+    change, words = RECORDS[damage]
+    folder = tmp_path / "alone"
+    folder.mkdir()
+    (folder / "records.jsonl").write_text(change((job / RUN / "records.jsonl").read_text()))
+    for path in (folder, folder / "records.jsonl"):
+        assert words in outcome("diagnose", path)[1]
+    if "NaN" not in damage:
+        assert words in outcome("watch", folder, "--once")[1]
+
+
+def test_two_versions_side_by_side(job: Path) -> None:
+    shutil.copytree(job / RUN, job / "runs" / "none-seed0")
+    described = job / "runs" / "none-seed0" / "run.json"
+    described.write_text(described.read_text().replace('"schema": 1', '"schema": 2'))
+    for command, arguments in commands(job).items():
+        code, said = outcome(*arguments)
+        assert code == 2, command
+        assert "none-seed0/run.json" in said
+
+
+def test_a_file_that_may_not_be_read(job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may read anything, so the refusal is made here."""
+    opened = Path.open
+
+    def refused(path: Path, *arguments: Any, **named: Any) -> Any:
+        if path.name in ("records.jsonl", "log.csv", "job.toml"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **named)
+
+    (tmp_path / "log.csv").write_text("step,entropy\n1,0.5\n")
+    monkeypatch.setattr(Path, "open", refused)
+    for arguments in (["diagnose", "log.csv"], ["diagnose", job], ["report", job], ["run", job / "job.toml"]):
+        code, said = outcome(*arguments)
+        assert code == 2
+        assert "permission denied" in said.lower(), said
+
+
+TABLES = {
+    "head alone": (b"step,entropy\n", "no numbers"),
+    "another's alphabet": ("step,entropy,r\u00e9compense\n1,0.5,0.1\n".encode("latin-1"), "not UTF-8"),
+    "UTF-16": ("step,entropy\n1,0.5\n".encode("utf-16"), "not UTF-8"),
+    "NaN alone": (b'{"log_history": [{"step": 1, "entropy": NaN}]}', "nowhere a finite number"),
+    "a step beyond counting": (b'{"log_history": [{"step": 1%s, "entropy": 0.5}]}' % (b"0" * 400), "beyond 2^53"),
+    "per cent": (b"step,entropy\n1,50%\n", "no numbers"),
+    "two runs": (b"Step,a - actor/entropy,b - actor/entropy\n1,0.5,0.1\n", "two columns of one quantity"),
+    "a sentence for a step": (b"step;entropy\nfirst;0,5\n", "no whole number"),
+}
+
+
+@pytest.mark.parametrize("content", TABLES)
+def test_a_table_that_cannot_be_diagnosed(tmp_path: Path, content: str) -> None:
+    data, words = TABLES[content]
+    path = tmp_path / "log.csv"
+    path.write_bytes(data)
+    assert words in outcome("diagnose", path)[1]
+
+
+def test_prompts_that_the_tokenizer_cannot_read(tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("What is the capital of France?\n")
+    assert "tokenizer cannot read the prompts" in outcome("calibrate", "--data", tmp_path / "prompts.txt")[1]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+_HEAD = 4096
+"""Bytes in which noise shows itself."""
+
 
 def replace_text(path: Path, text: str) -> None:
     """Replace a file's text: a reader or a kill sees the old text or the new one, whole.
@@ -24,6 +27,31 @@ def replace_text(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file somebody else made: without a byte-order mark, its lines ended alike.
+
+    Raises:
+        ValueError: it is no UTF-8 text. A file that begins with binary noise is not read to its end.
+        OSError: it cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "log.csv"
+        >>> _ = path.write_bytes(b"\\xef\\xbb\\xbfstep,entropy\\r\\n1,0.5\\r\\n")
+        >>> read_text(path)
+        'step,entropy\\n1,0.5\\n'
+    """
+    with path.open("rb") as file:
+        data = file.read(_HEAD)
+        if b"\0" in data:
+            raise ValueError(f"{path} is not UTF-8 text.")
+        data += file.read()
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8 text.") from None
 
 
 class Tail:

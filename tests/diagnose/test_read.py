@@ -88,6 +88,26 @@ def test_one_run_reads_the_same_from_every_log(tmp_path: Path, write: Callable[[
     assert [finding.kind for finding in found.findings if finding.kind != "idle"] == ["collapsed"]
 
 
+SPELLINGS: dict[str, Callable[[str], bytes]] = {
+    "a byte-order mark": lambda text: b"\xef\xbb\xbf" + text.encode(),
+    "lines of Windows": lambda text: text.replace("\n", "\r\n").encode(),
+    "semicolons": lambda text: text.replace(",", ";").encode(),
+    "semicolons and decimal commas": lambda text: text.replace(",", ";").replace(".", ",").encode(),
+    "tabs": lambda text: text.replace(",", "\t").encode(),
+    "quotes": lambda text: "\n".join(f'"{line}"'.replace(",", '","') for line in text.splitlines()).encode(),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".txt"])
+def test_a_table_may_be_spelled_in_many_ways(tmp_path: Path, spelling: str, suffix: str) -> None:
+    path = tmp_path / f"log{suffix}"
+    path.write_bytes(SPELLINGS[spelling](table(tmp_path).read_text()))
+    (curves,) = read(path)
+    assert curves.series("entropy") == [(s, entropy(s)) for s in STEPS]
+    assert curves.series("reward") == [(s, pytest.approx(reward(s))) for s in STEPS]
+
+
 @pytest.mark.skipif(not importlib.util.find_spec("tensorboard"), reason="tensorboard is not installed")
 def test_a_tensorboard_directory_reads_the_same(tmp_path: Path) -> None:
     from torch.utils.tensorboard import SummaryWriter

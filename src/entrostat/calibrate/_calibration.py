@@ -115,6 +115,7 @@ def calibrate(
     say("loading the model")
     policy, tokenizer = _load(model)
     queue = [_text(tokenizer, prompt) for prompt in asked for _ in range(samples)]
+    _check_readable(tokenizer, queue)
     say(f"sampling {len(queue)} responses")
     drawn = draw(policy, tokenizer, queue, max_new_tokens=length, temperature=temperature, seed=seed)
     judge = reward or (_scorer(problems) if embedded else None)
@@ -173,6 +174,13 @@ def _text(tokenizer: Any, prompt: Any) -> str:
         return prompt
     require(bool(tokenizer.chat_template), "data", "hold texts where the tokenizer has no chat template", "a chat")
     return tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
+
+
+def _check_readable(tokenizer: Any, queue: list[str]) -> None:
+    try:
+        tokenizer(queue)
+    except Exception as error:  # a tokenizer without a token for the unknown raises a bare Exception
+        raise ValueError(f"the model's tokenizer cannot read the prompts: {error}.") from None
 
 
 def _scorer(problems: Sequence[countdown.Problem]) -> Reward:

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from entrostat.files import read_text
+
 COLUMN = "prompt"
 
 
@@ -20,9 +22,7 @@ def prompts(path: Path) -> list[Any]:
         ValueError: the file is missing, empty or damaged, or has no such column.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not UTF-8 text.") from None
+        text = read_text(path)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}.") from None
     readers = {".jsonl": _json_lines, ".csv": _table}

@@ -94,6 +94,10 @@ def _check_recipe(job: Job, entry: jobs.RecipeJob) -> None:
 
 
 def _job(file: Path | None, recipe: list[str] | None, seeds: int | None, **changes: Any) -> Job:
+    if file is not None and file.is_dir():
+        raise ValueError(
+            f"{file} is a directory: name a TOML file, or go on with the job in it by --resume --out {file}."
+        )
     job = Job() if file is None else jobs.load(file)
     if recipe:
         job = job.with_recipes(recipe)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from entrostat.analysis import Curves
 
@@ -37,6 +39,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "silent_groups": ("frac_reward_zero_std", "silent_groups"),
     "grad_norm": ("grad_norm", "actor/grad_norm"),
 }  # fmt: skip
+_MOST_STEPS = 2**53
+KNOWN = frozenset(name for names in NAMES.values() for name in names)
 # verl names a validation score by data set, metric and k.
 _VALIDATION = re.compile(r"val-core/.+/mean@\d+|val/test_score/.+")
 
@@ -52,6 +56,17 @@ def plain(name: str) -> str:
     return name.strip().rpartition(" - ")[2].lower().removeprefix("train/").removeprefix("train_")
 
 
+def numbers(entry: Mapping[str, Any]) -> dict[str, float]:
+    """Return what is a number in a line of a log. One too long for a float is none.
+
+    Example:
+        >>> numbers({"entropy": 1, "name": "a", "huge": 10**400})
+        {'entropy': 1.0}
+    """
+    found = {str(key): value for key, value in entry.items() if isinstance(value, int | float)}
+    return {key: float(value) for key, value in found.items() if not abs(value) > sys.float_info.max}
+
+
 def curves(rows: Iterable[Row], *, name: str, source: str) -> Curves:
     """Return rows of (step, value by name) as curves. A step logged twice, as after a resume, counts as logged last.
 
@@ -60,6 +75,8 @@ def curves(rows: Iterable[Row], *, name: str, source: str) -> Curves:
     """
     found: dict[str, dict[int, float]] = {}
     for step, values in rows:
+        if abs(step) > _MOST_STEPS:
+            raise ValueError(f"{name} counts steps beyond 2^53, which no training reaches.")
         for key, value in values.items():
             found.setdefault(plain(key), {})[step] = value
     values = {ours: sorted(taken.items()) for ours in NAMES if (taken := _taken(found, ours))}
@@ -76,10 +93,14 @@ def _taken(found: Mapping[str, dict[int, float]], ours: str) -> dict[int, float]
 
 def _check(entropy: list[tuple[int, float]], found: Mapping[str, object], name: str) -> None:
     finite = [value for _, value in entropy if math.isfinite(value)]
+    if entropy and not finite:
+        raise ValueError(f"{name} has an entropy that is nowhere a finite number.")
     if not finite:
         near = sorted(key for key in found if "entropy" in key)
         hint = (
-            f"the nearest are {', '.join(near[:5])}" if near else f"it has {', '.join(sorted(found)[:8]) or 'nothing'}"
+            f"the nearest are {', '.join(near[:5])}"
+            if near
+            else f"it has {', '.join(sorted(found)[:8]) or 'no numbers'}"
         )
         raise ValueError(f"{name} has no entropy to diagnose by, under names such as actor/entropy; {hint}.")
     if sum(finite) < 0:

@@ -9,9 +9,10 @@ from typing import Any
 from entrostat import records
 from entrostat.analysis import Curves
 from entrostat.analysis._curves import of_records
-from entrostat.diagnose._lines import console, json_lines, table
+from entrostat.diagnose._lines import console, json_lines, separator, table
 from entrostat.diagnose._tensorboard import event_files, tensorboard
 from entrostat.diagnose._trl import newest_state, trainer_state
+from entrostat.files import read_text
 from entrostat.report._load import load
 
 KNOWN = (
@@ -53,9 +54,9 @@ def _directory(path: Path) -> list[Curves]:
 
 def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not UTF-8 text: name {KNOWN}.") from None
+        text = read_text(path)
+    except ValueError as error:
+        raise ValueError(f"{str(error).rstrip('.')}: name {KNOWN}.") from None
     if not text.strip():
         raise ValueError(f"{path} is empty.")
     return text
@@ -73,7 +74,7 @@ def _file(path: Path) -> Curves:
         return trainer_state(path, text)
     if "step:" in text and " - " in text:
         return console(path, text)
-    if "," in first or path.suffix.lower() == ".csv":
+    if separator(first) or path.suffix.lower() == ".csv":
         return table(path, text)
     raise ValueError(f"{path} is no log that is known here: name {KNOWN}.")
 

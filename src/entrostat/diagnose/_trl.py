@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from entrostat.analysis import Curves
-from entrostat.diagnose._names import Row, curves
+from entrostat.diagnose._names import Row, curves, numbers
 
 
 def newest_state(path: Path) -> Path | None:
@@ -27,7 +27,7 @@ def trainer_state(path: Path, text: str) -> Curves:
     """
     try:
         state = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise ValueError(f"{path} is no whole JSON text: the file is damaged, or no trainer state.") from None
     history = state.get("log_history") if isinstance(state, dict) else None
     if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history):
@@ -39,4 +39,4 @@ def _rows(history: list[dict[str, Any]]) -> Iterator[Row]:
     for entry in history:
         step = entry.get("step")
         if isinstance(step, int) and not isinstance(step, bool):
-            yield step, {key: float(value) for key, value in entry.items() if isinstance(value, int | float)}
+            yield step, numbers(entry)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from entrostat.errors import require_count, sentence
+from entrostat.files import read_text
 from entrostat.job._data import DataJob
 from entrostat.job._evaluation import EvaluationJob
 from entrostat.job._job import Job
@@ -25,8 +26,9 @@ def load(path: Path) -> Job:
         ValueError: no TOML, an unknown key (the nearest is suggested), or a value out of range; the file is named.
         OSError: the file cannot be read.
     """
+    text = read_text(path)
     try:
-        return from_table(tomllib.loads(path.read_text(encoding="utf-8")))
+        return from_table(tomllib.loads(text))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
 
