@@ -2,8 +2,8 @@
 
     python docs/make_scaling.py [--check]
 
-They come from `entrostat.plan` and from benchmarks/results/memory_model.csv and step_time.csv. `--check` writes nothing
-and fails if the page is old.
+They come from `entrostat.plan` and from benchmarks/results: traffic.csv, memory_model.csv and step_time.csv. `--check`
+writes nothing and fails if the page is old.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import functools
 import math
 import statistics
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,8 @@ from entrostat.plan._work import drawing, work
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "scaling.md"
-BEGIN, END = "<!-- plan: docs/make_scaling.py -->", "<!-- end of plan -->"
+RANKS, TOKENS, RESPONSES = (8, 64, 1000), 8192, 32
+"""Of the table of gathers: ranks, and response tokens and responses of a rank and step."""
 GIB, GPU = 1 << 30, 80
 MODELS = {  # width, feed-forward, blocks, heads, key heads, vocabulary, tied
     "0.5B": (896, 4864, 24, 14, 2, 151_936, True),
@@ -261,6 +264,58 @@ def machine(row: dict[str, str]) -> str:
     return f"{row['device']}, torch {row['torch']}, transformers {row['transformers']}, {row['date']}"
 
 
+def gathers() -> str:
+    """Return what recipes send beside the sums: a table of those that gather, and the names of the others."""
+    found = read("traffic.csv")
+    rest = {row["recipe"]: row for row in found if not any(float(row[f"{kind}_bytes"]) for kind in GATHERED)}
+    sums = [float(row["sums"]) for row in found], [float(row["sum_bytes"]) for row in found]
+    head = ["recipe", "gathers", "of", "bytes for each", *(f"R = {count:,}" for count in RANKS)]
+    lines = [
+        *prose(
+            f"**Counted** (`benchmarks/traffic.py`, the embedded model, {found[0]['date']}). Sums are",
+            f"{min(sums[0]):g} to {max(sums[0]):g} all-reduces of {min(sums[1]):g} to {max(sums[1]):g} bytes in all per step, whatever the",
+            "model and the number of ranks. Some recipes gather besides: *gathers* per step, where a rollout batch has",
+            "two steps of two micro-batches, and in the last columns what a rank receives per step,",
+            f"scaled to {TOKENS:,} response tokens in {RESPONSES} responses a rank:",
+        ),
+        *rows(head, [gathered(row) for row in found if row["recipe"] not in rest]),
+        *prose(f"The others gather nothing: {', '.join(f'`{name}`' for name in rest)}."),
+    ]
+    return "\n".join(lines).rstrip()
+
+
+GATHERED = {"tokens": "every token", "candidates": "some tokens", "responses": "responses", "numbers": "few numbers"}
+
+
+def gathered(row: dict[str, str]) -> list[str]:
+    """Return a recipe's row of the table of gathers."""
+    kinds = [kind for kind in GATHERED if float(row[f"{kind}_bytes"])]
+    count = sum(float(row[f"{kind}_gathers"]) for kind in kinds)
+    units = {"tokens": float(row["step_tokens"]), "candidates": float(row["step_tokens"])}
+    units |= {"responses": float(row["step_responses"]), "numbers": 1.0}
+    each = {kind: float(row[f"{kind}_bytes"]) / units[kind] for kind in kinds}
+    many = {"tokens": TOKENS, "candidates": TOKENS, "responses": RESPONSES, "numbers": 1}
+    received = [count * sum(each[kind] * many[kind] for kind in kinds) for count in RANKS]
+    what = ", ".join(GATHERED[kind] for kind in kinds)
+    return [f"`{row['recipe']}`", f"{count:g}", what, ", ".join(f"{each[k]:.3g}" for k in kinds), *map(short, received)]
+
+
+def short(size: float) -> str:
+    """Return bytes in three digits."""
+    power = max(0, min(3, int(math.log10(max(size, 1)) // 3)))
+    return f"{size / 1000**power:.3g} {('B', 'kB', 'MB', 'GB')[power]}"
+
+
+def vocabulary() -> str:
+    """Return what a clamp over a cut vocabulary moves, beside the logits."""
+    size = MODELS["0.5B"][5]
+    lines = prose(
+        f"For {TOKENS:,} rows a clamp puts in {short(64 + 4120 * TOKENS)} per call, against {short(2 * TOKENS * size)}",
+        f"for bf16 logits over V = {size:,}. Unlike the logits, this does not grow with the vocabulary.",
+    )
+    return "\n".join(lines).rstrip()
+
+
 def page() -> str:
     """Return everything between the marks."""
     shapes = {model: shape(model) for model in MODELS}
@@ -289,17 +344,27 @@ def page() -> str:
     return "\n".join(lines).rstrip()
 
 
+PARTS: dict[str, Callable[[], str]] = {"gathers": gathers, "vocabulary": vocabulary, "plan": page}
+"""Name of a part of the page -> what stands between its marks."""
+
+
+def renewed(text: str, name: str) -> str:
+    """Return the page with one part written anew."""
+    begin, end = f"<!-- {name}: docs/make_scaling.py -->", f"<!-- end of {name} -->"
+    before, begins, rest = text.partition(begin)
+    _, ends, after = rest.partition(end)
+    if not (begins and ends):
+        sys.exit(f"{PAGE.name} has no place for the figures: put {begin} and {end} into it")
+    return f"{before}{begin}\n\n{PARTS[name]()}\n\n{end}{after}"
+
+
 def main() -> None:
     """Write or check the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
     old = PAGE.read_text(encoding="utf-8")
-    before, begin, rest = old.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        sys.exit(f"{PAGE.name} has no place for the figures: put {BEGIN} and {END} into it")
-    new = f"{before}{BEGIN}\n\n{page()}\n\n{END}{after}"
+    new = functools.reduce(renewed, PARTS, old)
     if check and new != old:
         sys.exit(f"{PAGE.name} is out of date; run: python docs/make_scaling.py")
     PAGE.write_text(new, encoding="utf-8")

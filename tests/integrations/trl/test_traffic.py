@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor
 
 from entrostat import recipes
+from entrostat.integrations.trl._ranks import Ranks
 
 REDUCTIONS, BYTES = 3, 4 + 48 + 16
 """Tokens of the step; the window's six sums; the controller's two."""
@@ -32,3 +37,25 @@ def test_what_aent_sends_per_step(make_trainer: Callable[..., Any], accumulation
     trainer.train()
     assert len(sent) == 3 * REDUCTIONS
     assert sum(sent) == 3 * BYTES
+
+
+def test_the_counts_that_the_page_shows_say_the_same() -> None:
+    with (Path(__file__).parents[3] / "benchmarks" / "results" / "traffic.csv").open() as file:
+        rows = {row["recipe"]: row for row in csv.DictReader(file)}
+    assert set(rows) == set(recipes.names()), "run benchmarks/traffic.py again"
+    assert (float(rows["aent"]["sums"]), float(rows["aent"]["sum_bytes"])) == (REDUCTIONS, BYTES)
+
+
+def test_what_is_gathered_is_joined_in_the_order_of_the_ranks() -> None:
+    own, other = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0, 5.0])
+    sent: list[int] = []
+
+    def gather(tensor: Tensor) -> Tensor:
+        sent.append(tensor.numel())
+        if tensor.dtype == torch.long:
+            return torch.cat([tensor, torch.tensor([len(other)])])
+        return torch.stack([tensor[0], other])
+
+    ranks = Ranks(SimpleNamespace(num_processes=2, gather=gather))
+    assert ranks.joined(own).tolist() == [1, 2, 3, 4, 5]
+    assert sent == [1, 3], "the lengths, then the values padded to the longest"
