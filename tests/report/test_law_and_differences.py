@@ -141,6 +141,12 @@ def test_only_shared_seeds_and_clear_differences_are_told(runs: Path, make_run: 
     assert "one" not in differences_said(groups(load([runs])), ["1"]).replace("none", "")
 
 
+def test_an_unfinished_recipe_has_no_last_pass_to_compare(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("none", passes={60: {"1": 0.5}})
+    make_run("aent", steps=20, coef=0.04, described={"status": "running", "steps": 60})
+    assert differences_said(groups(load([tmp_path])), ["1"]) == "No pass@k is on record for the same seeds."
+
+
 def test_without_a_baseline_nothing_is_compared(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("aent", coef=0.04, passes={60: {"1": 0.5}})
     make_run("skywork", coef=0.04, passes={60: {"1": 0.6}})

@@ -80,14 +80,19 @@ def signed(found: Estimate, *, share: bool) -> str:
 def differences_said(groups: list[Group], ks: list[str]) -> str:
     """Return in a sentence which pass@k differ clearly from the baseline's."""
     base = baseline(groups)
-    told = [
-        f"pass@{column.title.removeprefix('pass@')} of {group.label} by {signed(found, share=True)} points"
+    found = [
+        (column, group, difference)
         for column in columns(ks)[: len(ks)]
         for group in _others(groups)
-        if (found := paired(group, base, column.value)) is not None and clear(found)
+        if (difference := paired(group, base, column.value)) is not None
     ]
-    if not ks:
-        return "No pass@k is on record."
+    if not found:
+        return "No pass@k is on record for the same seeds."
+    told = [
+        f"{column.title} of {group.label} by {signed(difference, share=True)} points"
+        for column, group, difference in found
+        if clear(difference)
+    ]
     if not told:
         return f"No pass@k differs clearly from that of {base.label}."
     return f"Clearly apart from {base.label}: {listed(told, most=6)}."
