@@ -268,20 +268,25 @@ def gathers() -> str:
     """Return what recipes send beside the sums: a table of those that gather, and the names of the others."""
     found = read("traffic.csv")
     rest = {row["recipe"]: row for row in found if not any(float(row[f"{kind}_bytes"]) for kind in GATHERED)}
-    sums = [float(row["sums"]) for row in found], [float(row["sum_bytes"]) for row in found]
     head = ["recipe", "gathers", "of", "bytes for each", *(f"R = {count:,}" for count in RANKS)]
     lines = [
         *prose(
             f"**Counted** (`benchmarks/traffic.py`, the embedded model, {found[0]['date']}). Sums are",
-            f"{min(sums[0]):g} to {max(sums[0]):g} all-reduces of {min(sums[1]):g} to {max(sums[1]):g} bytes in all per step, whatever the",
-            "model and the number of ranks. Some recipes gather besides: *gathers* per step, where a rollout batch has",
-            "two steps of two micro-batches, and in the last columns what a rank receives per step,",
+            f"{between(found, 'sums')} all-reduces of {between(found, 'sum_bytes')} bytes in all per step, whatever",
+            "the model and the number of ranks. Some recipes gather besides: *gathers* per step, where a rollout batch",
+            "has two steps of two micro-batches, and in the last columns what a rank receives per step,",
             f"scaled to {TOKENS:,} response tokens in {RESPONSES} responses a rank:",
         ),
         *rows(head, [gathered(row) for row in found if row["recipe"] not in rest]),
         *prose(f"The others gather nothing: {', '.join(f'`{name}`' for name in rest)}."),
     ]
     return "\n".join(lines).rstrip()
+
+
+def between(found: list[dict[str, str]], key: str) -> str:
+    """Return the range of a column."""
+    values = [float(row[key]) for row in found]
+    return f"{min(values):g} to {max(values):g}"
 
 
 GATHERED = {"tokens": "every token", "candidates": "some tokens", "responses": "responses", "numbers": "few numbers"}
