@@ -44,8 +44,10 @@ def still(drawing: Drawing, groups: list[Group], look: Look, last: int) -> str:
     frame = _frame(drawing, last)
     lines = "".join(_shape(line["kind"], groups[line["g"]], unpacked(line), frame, look) for line in drawing.lines)
     longest = max(len(label(group.label, limit=NAME)) for group in groups)
+    bands = sum(line["kind"] == "band" for line in drawing.lines)
+    style = f"--names:{longest}; --thin:{look.thin:.2f}; --band:{max(0.03, 0.15 / max(1, bands)):.2f}"
     return (
-        f'<div class="still" aria-hidden="true" style="--names:{longest}; --thin:{look.thin:.2f}">'
+        f'<div class="still" aria-hidden="true" style="{style}">'
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none">{lines}</svg>'
         f"{_axes(frame)}{_names(drawing, groups, frame, look)}</div>"
     )

@@ -33,7 +33,7 @@ const drawing = ({ groups, last, thin }, state) => {
     const color = style(`--c${group.slot}`);
     const base = { type: "scatter", x: places(line), y: line.y, visible: !state.hidden.has(line.g), hoverinfo: "skip", showlegend: false };
     if (line.kind === "band")
-      return { ...base, mode: "lines", fill: "toself", fillcolor: faded(color, 0.13), line: { width: 1, dash: "dot", color: faded(color, 0.6) } };
+      return { ...base, mode: "lines", fill: "toself", fillcolor: faded(color, shade(panel)), line: { width: 1, dash: "dot", color: faded(color, 0.6) } };
     if (line.kind === "half")
       return { ...base, mode: "lines", visible: base.visible && state.halves, fill: "toself", fillcolor: faded(color, 0.18), line: { width: 0 } };
     if (panel.plane) return { ...base, ...plane(line, panel, group, color) };
@@ -45,6 +45,9 @@ const drawing = ({ groups, last, thin }, state) => {
       line: { width: 2.4, color, dash: group.dash },
     };
   }
+
+  // Bands of several recipes mostly lie over one another; together they are as dark as one.
+  const shade = (panel) => Math.max(0.03, 0.15 / panel.lines.filter(({ kind }) => kind === "band").length);
 
   // Entropy across, performance up: a run is a cloud, its law a line, dashed where it is a forecast.
   function plane(line, panel, group, color) {
