@@ -82,8 +82,9 @@ def _collapsed(case: _Case) -> Advice:
         return _advice("collapsed", reason, "aent", case.band(**settings))
     reason = (
         f"nothing paid for entropy. A band between {LOW:.0%} and {HIGH:.0%} of this run's {_digits(case.start)} nats "
-        "raises a coefficient once entropy has fallen to it; `entrostat calibrate` proposes the coefficient's range "
-        "for your model. Without a bonus, clip_higher slows the fall wherever a batch is used for several updates"
+        "raises a coefficient once entropy has fallen to it. How large it must become depends on the model: as below "
+        "it stays in the published range, which may be too small; `entrostat calibrate --model DIR --data PROMPTS` "
+        "gives the line for yours. Without a bonus, clip_higher slows the fall where a batch has several updates"
     )
     return _advice("collapsed", reason, "aent", case.band())
 
@@ -140,7 +141,10 @@ def _pinned(case: _Case) -> Advice:
 
 
 def _idle(case: _Case) -> Advice:
-    reason = "the coefficient was zero at every step, so nothing was changed; a band raises it when entropy needs it"
+    reason = (
+        "the coefficient was zero at every step, so nothing was changed; a band raises it when entropy needs it, in "
+        "the published range as below, or in that of your model: `entrostat calibrate --model DIR --data PROMPTS`"
+    )
     return _advice("idle", reason, "aent", case.band())
 
 
