@@ -68,8 +68,9 @@ Panel = tuple[str, list[tuple[str, list[Point]]], Area | None]
 
 def _panels(runs: Sequence[Seen]) -> list[Panel]:
     split, k = _evaluated(runs)
+    band = _band(runs)
     return [
-        ("entropy in nats; dashes: its band", _steps(runs, "clamped_entropy"), _band(runs)),
+        ("entropy in nats; dashes: its band" if band else "entropy in nats", _steps(runs, "clamped_entropy"), band),
         ("reward", _steps(runs, "reward"), None),
         ("coefficient", _steps(runs, "coef"), None),
         (f"pass@{k}, {split}", [(run.label, _passes(run, split, k)) for run in runs], None),
