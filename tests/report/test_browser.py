@@ -223,9 +223,16 @@ def test_a_step_is_chosen_by_keyboard(story: Path, opened: Open) -> None:
     assert all(step is not None and abs(step - 40) < 1 for step in steps)
     assert [text.split()[:3] for text in tab.locator(".ends").all_inner_texts()[:3]] == [["at", "step", "40"]] * 3
     assert "40.0%" not in tab.locator("figure:has(#plot-pass_at_1) .ends").inner_text()  # the last one before: step 30
-    drag(tab, "#plot-entropy", 0.75, 0.9)
-    assert set(marked(tab)) == {None}  # out of sight
+    tab.get_by_role("button", name="closer").focus()
+    tab.keyboard.press("Enter")
+    drawn(tab)
+    start, stop = tab.evaluate("document.getElementById('plot-entropy').layout.xaxis.range")
+    assert (start + stop) / 2 == pytest.approx(40)
+    assert stop - start == pytest.approx(1.015 * 60 / 2)
+    assert all(step is not None and abs(step - 40) < 1 for step in marked(tab))
     slider.focus()
+    tab.keyboard.press("Home")
+    assert set(marked(tab)) == {None}  # out of sight
     tab.keyboard.press("End")
     assert slider.get_attribute("aria-valuetext") == "the end"
 

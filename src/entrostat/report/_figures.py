@@ -13,6 +13,10 @@ from entrostat.report._still import still
 from entrostat.report._text import label, listed, shown
 
 _HALVES = '<button type="button" id="halves" aria-pressed="true" title="interquartile band">middle half</button>'
+_ZOOM = (
+    '<button type="button" id="closer" title="zoom in around the step">closer</button>'
+    '<button type="button" id="reset" disabled>whole run</button>'
+)
 _NOSCRIPT = (
     "<noscript><p>Without scripts there is a picture of the first plot; of the others, the numbers under each title."
     "</p></noscript>"
@@ -41,11 +45,8 @@ def _bar(groups: list[Group], drawings: list[Drawing], look: Look) -> str:
         for i, group in enumerate(groups)
     )
     halves = any(line["kind"] == "half" for drawing in drawings for line in drawing.lines)
-    views = (
-        f'<span class="views">{_slider(last_step(groups))}'
-        f'<button type="button" id="seeds" aria-pressed="true">every seed</button>{_HALVES if halves else ""}'
-        '<button type="button" id="reset" disabled>whole run</button></span>'
-    )
+    seeds = '<button type="button" id="seeds" aria-pressed="true">every seed</button>' + (_HALVES if halves else "")
+    views = f'<span class="views">{_slider(last_step(groups))}{_ZOOM}{seeds}</span>'
     recipes = f'<span class="recipes">{buttons}</span>'
     return f'{_NOSCRIPT}<div class="legend" role="group" aria-label="What is shown">{recipes}{views}</div>'
 

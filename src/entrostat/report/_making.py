@@ -116,8 +116,8 @@ def _notes(runs: list[Run]) -> str:
         f"that removes under {INERT_MASS:.0%} of the probability and under {INERT_SHARE:.0%} of the entropy. Held "
         f"in band: inside it for at least {HELD:.0%} of the steps after warm-up.",
         "Point at a step in a plot, or move the slider with the arrow keys: it is marked in every plot, and the "
-        "numbers above each are those of its bold lines at that step. Drag across a plot to zoom all of them; "
-        "double-click to see the whole run again.",
+        "numbers above each are those of its bold lines at that step. Drag across a plot to zoom all of them, or "
+        "zoom in around that step with a button; double-click to see the whole run again.",
     )
     return '<h3>How to read it</h3><ul class="notes">' + "".join(f"<li>{note}</li>" for note in notes) + "</ul>"
 

@@ -73,6 +73,7 @@
   document.querySelectorAll("button[data-scale]").forEach((button) => toggle(button, (on) => (state.log[button.dataset.scale] = on)));
   const reset = document.getElementById("reset");
   reset.addEventListener("click", () => zoom(null));
+  document.getElementById("closer").addEventListener("click", () => zoom(steps.around(state.range || [0, 1.015 * data.last])));
   toggle(document.getElementById("seeds"), (on) => (state.seeds = on));
   const halves = document.getElementById("halves");
   if (halves) toggle(halves, (on) => (state.halves = on));

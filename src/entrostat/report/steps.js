@@ -55,6 +55,13 @@ const linkedSteps = (data, { valueAt }) => {
     show();
   }
 
+  // Half of a range, with the chosen step in its middle as far as the range goes: zooming for those who do not drag.
+  function around([from, to]) {
+    const width = Math.max((to - from) / 2, Math.min(2, to - from));
+    const start = Math.min(Math.max((chosen ?? to) - width / 2, from), to - width);
+    return [start, start + width];
+  }
+
   // Called once for a plot, as soon as it is drawn.
   function follow(node) {
     const mark = marks.find((one) => one.node === node);
@@ -71,5 +78,5 @@ const linkedSteps = (data, { valueAt }) => {
     show();
   });
   const hide = (hidden) => marks.forEach(({ ends }) => ends.forEach(({ g, item }) => (item.hidden = hidden.has(g))));
-  return { follow, hide };
+  return { follow, hide, around };
 };
