@@ -59,6 +59,7 @@ def test_choices_stay_when_the_page_comes_anew(out: Path, tab: tuple[Tab, Page, 
     page.goto(served.address)
     page.locator("#seeds").click()
     page.locator("button[data-group]").first.click()
+    page.locator("#step").fill("20")
     page.locator("button[data-scale]").first.click()
     page.locator("details").first.locator("summary").click()
     page.locator("input[name=token-step]").first.check(force=True)
@@ -77,14 +78,17 @@ def test_choices_stay_when_the_page_comes_anew(out: Path, tab: tuple[Tab, Page, 
         pressed = "nodes => nodes.map(node => node.getAttribute('aria-pressed'))"
         assert page.locator("#seeds").get_attribute("aria-pressed") == "false"
         assert page.locator("button[data-group]").evaluate_all(pressed) == ["false", "true"]
+        assert page.locator("#step").get_attribute("aria-valuetext") == "step 20"
         assert page.locator("details").first.get_attribute("open") is not None
         assert page.locator("input[name=token-step]").first.is_checked()
         assert page.evaluate("document.querySelector('.js-plotly-plot').layout.xaxis.range") == [5, 20]
     page.locator("#reset").click()
     page.locator("#seeds").click()
+    page.locator("#step").press("End")
     page.reload()
     page.locator("#seeds").scroll_into_view_if_needed()
     page.wait_for_selector(DRAWN, state="attached")
     assert page.locator("#reset").is_disabled()
+    assert page.locator("#step").get_attribute("aria-valuetext") == "the end"
     assert page.locator("#seeds").get_attribute("aria-pressed") == "true"
     assert said == []

@@ -9,7 +9,8 @@
   const buttons = all("button[aria-pressed]");
   const folds = all("details");
   const atFirst = new Map([...buttons.map((node) => [node, pressed(node)]), ...folds.map((node) => [node, node.open])]);
-  const chosen = JSON.parse(sessionStorage.getItem(KEY) || '{"buttons":[],"folds":[],"radios":[],"range":null}');
+  const chosen = JSON.parse(sessionStorage.getItem(KEY) || '{"buttons":[],"folds":[],"radios":[],"range":null,"step":null}');
+  const slider = document.getElementById("step");
 
   buttons.filter((node) => chosen.buttons.includes(told(node))).forEach((node) => node.click());
   folds.filter((node) => chosen.folds.includes(told(node.querySelector("summary")))).forEach((node) => (node.open = !node.open));
@@ -18,6 +19,11 @@
     const node = all("input[type=radio]").find((radio) => radio.name === name && radio.value === value);
     if (node && !node.checked) node.click();
   });
+
+  if (slider && chosen.step !== null) {
+    slider.value = chosen.step;
+    slider.dispatchEvent(new Event("input"));
+  }
 
   // One plot is zoomed, as by hand; the page zooms the others with it.
   const stepped = () => all(".js-plotly-plot").find((node) => node.layout && node.layout.xaxis && !node.layout.xaxis.fixedrange);
@@ -43,5 +49,6 @@
     buttons: buttons.filter((node) => pressed(node) !== atFirst.get(node)).map(told),
     folds: folds.filter((node) => node.open !== atFirst.get(node)).map((node) => told(node.querySelector("summary"))),
     radios: radios(), range: range(),
+    step: slider && slider.value !== slider.max ? slider.value : null, // its right end is the newest step
   })));
 })();
