@@ -38,6 +38,15 @@ def test_running_means_cover_full_windows_only() -> None:
     assert running_mean([1.0, 2.0], 3) == []
 
 
+@pytest.mark.parametrize("length", range(8))
+@pytest.mark.parametrize("window", [1, 3, 5, 21])
+def test_smoothing_is_the_mean_of_the_neighbours_there_are(length: int, window: int) -> None:
+    values = [float(i * i % 7) for i in range(length)]
+    half = window // 2
+    means = [mean(values[max(0, i - half) : i + half + 1]) for i in range(length)]
+    assert smoothed(values, window) == pytest.approx(means)
+
+
 def test_smoothing_keeps_length_and_constants_and_does_not_shift() -> None:
     assert smoothed([2.0] * 7, 5) == [2.0] * 7
     ramp = [float(i) for i in range(20)]
@@ -60,7 +69,7 @@ def test_thinning_keeps_ends_and_every_spike() -> None:
 
 def test_packing_names_an_even_distance_once() -> None:
     assert packed([(10, 0.123456), (20, 1.0), (30, 2.0)]) == {"x0": 10, "dx": 10, "y": [0.1235, 1.0, 2.0]}
-    assert packed([(1, 1.0), (2, 1.0), (9, 1.0)])["x"] == [1, 2, 9]
+    assert packed([(1, 1.0), (2, 1.0), (9, 1.0)])["gaps"] == [1, 7]
 
 
 def test_a_band_keeps_only_its_corners() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from entrostat.analysis._alarms import alarms
+from entrostat.analysis._alarms import alarms, exploded
 from entrostat.report._load import load
 
 MakeRun = Callable[..., Path]
@@ -122,3 +122,19 @@ def test_a_recipe_without_a_coefficient_is_not_idle(found: Found) -> None:
     assert found("a", described={"acts_on": "advantages"}) == {}
     assert found("b", bonus=-0.01, described={"acts_on": "loss term"}) == {}
     assert set(found("c", described={"acts_on": "loss term"})) == {"idle"}
+
+
+@pytest.mark.parametrize(
+    ("entropy", "exploded_too"),
+    [
+        (lambda step: 0.4 if step < 40 else 2.0, True),
+        (lambda step: 0.4 + 0.3 * math.sin(step / 6), False),  # above 1.5 times its start, but it swings back
+        (lambda step: 0.4, False),
+    ],
+)
+def test_an_explosion_alone_is_found_as_among_all_findings(
+    make_run: MakeRun, entropy: Callable[[int], float], exploded_too: bool
+) -> None:
+    (run,) = load([make_run("aent", steps=120, entropy=entropy, coef=0.04)])
+    assert exploded(run.curves) == exploded_too
+    assert any(alarm.kind == "exploded" for alarm in alarms(run.curves)) == exploded_too
