@@ -1,6 +1,8 @@
 """Where to start with a model: its entropy, what a clamp would do, and how hard a bonus would push. No training.
 
-found = calibrate(model="path/to/model", data="prompts.jsonl")
+    found = calibrate(model="path/to/model", data="prompts.jsonl")
+
+`found.proposal.python` is the recipe proposed, as an expression; `write_page` draws why.
 """
 
 from entrostat.calibrate._calibration import Calibration as Calibration
