@@ -95,11 +95,25 @@ def test_aent_anneals_on_demand() -> None:
         ("entropy_bonus", {}, "exactly one of"),
         ("entropy_bonus", {"coef": 0.1, "controller": controllers.Constant(coef=0.1)}, "exactly one of"),
         ("none", {"coef": 1}, "unknown parameter of recipe 'none'"),
+        ("aent+clip_higer", {"aent": {"low": 0.1, "high": 0.2}}, "Did you mean 'clip_higher'"),
+        ("aent+clip_higher", {"low": 0.1}, "`parameters` must be tables under the names aent, clip_higher"),
+        ("aent+clip_higher", {"aent": 0.1}, "`parameters` must be tables"),
+        ("aent+clip_higher", {"clip_higher": {"high": 0.3}}, "recipe 'aent' needs `low`, `high`"),
+        ("aent+clip_higher", {"aent": {"low": 0.1, "high": 0.2}, "clip_higher": {"hihg": 1}}, "Did you mean 'high'"),
+        ("aent+kl_cov", {"aent": {"low": 0.1, "high": 0.2}}, "kl_cov"),
+        ("aent+", {"aent": {"low": 0.1, "high": 0.2}}, "unknown recipe ''"),
     ],
 )
 def test_what_is_wrong_is_said(name: str, parameters: dict[str, Any], says: str) -> None:
     with pytest.raises((ValueError, TypeError), match=says):
         recipes.build(name, parameters)
+
+
+def test_a_combination_is_built_from_a_table_per_recipe() -> None:
+    tables = {"aent": {"low": 0.1, "high": 0.2}, "clip_higher": {"high": 0.3}}
+    both = recipes.build("aent+clip_higher", tables)
+    assert both == recipes.aent(low=0.1, high=0.2).plus(recipes.clip_higher(high=0.3))
+    assert recipes.build("clip_higher+high_entropy_tokens", {}).name == "clip_higher+high_entropy_tokens"
 
 
 def test_a_need_no_host_could_offer() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from entrostat.errors import unknown_name
+from entrostat.errors import sentence, unknown_name
 from entrostat.recipes import _describe
 from entrostat.recipes._adrpo import adrpo as adrpo
 from entrostat.recipes._aent import aent as aent
@@ -104,16 +104,44 @@ def get(name: str) -> Callable[..., Recipe]:
     return RECIPES[name]
 
 
-def build(name: str, parameters: dict[str, Any]) -> Recipe:
-    """Build a recipe from a name and parameters as a TOML file gives them.
+def build(name: str, parameters: Mapping[str, Any]) -> Recipe:
+    """Build a recipe from a name and parameters as a file of settings gives them.
+
+    Args:
+        name: a recipe, or several joined by `+`.
+        parameters: its own; of a combination, a table under the name of each recipe that is given any.
 
     Raises:
-        ValueError: an unknown name or parameter (the nearest is suggested), a missing one, or a value out of range.
+        ValueError: an unknown name or parameter (the nearest is suggested), a missing one, or a value out of range;
+            recipes that contradict each other.
 
     Example:
         >>> build("entropy_bonus", {"coef": 0.01}).name
         'entropy_bonus'
+        >>> build("aent+clip_higher", {"aent": {"low": 0.15, "high": 0.24}}).name
+        'aent+clip_higher'
     """
+    first, *others = name.split("+")
+    if not others:
+        return _single(name, parameters)
+    tables = _tables(name, parameters)
+    recipe = _single(first, tables.get(first, {}))
+    for other in others:
+        recipe = recipe.plus(_single(other, tables.get(other, {})))
+    return recipe
+
+
+def _tables(name: str, parameters: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """Return the parameters of each recipe of a combination."""
+    parts = name.split("+")
+    for key, table in parameters.items():
+        if key not in parts or not isinstance(table, Mapping):
+            rule = f"be tables under the names {', '.join(parts)} for {name!r}"
+            raise ValueError(sentence("parameters", rule, {key: table}))
+    return parameters
+
+
+def _single(name: str, parameters: Mapping[str, Any]) -> Recipe:
     factory = get(name)
     known = inspect.signature(factory).parameters
     for parameter in parameters:

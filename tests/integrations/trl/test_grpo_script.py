@@ -80,6 +80,7 @@ def test_two_steps_from_a_file_with_one_flag_that_overrules_it(folder: Path) -> 
         ({"recipe_parameters": {"low": 0.3, "high": 0.2}}, "`low` must be at most `high`"),
         ({"recipe_parameters": {"low": 0.1, "high": 0.2, "warmup": 1.5}}, "`warmup` must be an integer"),
         ({"recipe_parameters": "{low: 0.3"}, "`recipe_parameters` must be JSON"),
+        ({"recipe": "aent+clip_higher"}, "`parameters` must be tables under the names aent, clip_higher"),
         ({"recipe_parameters": "[1]"}, "`recipe_parameters` must be a mapping"),
         ({"reward_funcs": ["even_word"]}, "unknown reward function 'even_word'"),
         ({"reward_funcs": ["own_rewards.odd_words"]}, "`reward_funcs` must name functions that can be imported"),

@@ -165,6 +165,15 @@ def test_the_hydra_group_gives_typed_settings_and_chooses_the_trainer() -> None:
     assert config.trainer.v1.trainer_mode == "entrostat_sync"
 
 
+@pytest.mark.feature("a combination of recipes (entrostat.recipe=a+b)", "works")
+def test_a_combination_has_a_table_of_parameters_per_recipe() -> None:
+    from entrostat.integrations.verl._trainer import recipe_of
+
+    band = ["+entrostat.parameters.aent.low=0.15", "+entrostat.parameters.aent.high=0.24"]
+    both = recipe_of(composed("entrostat.recipe=aent+clip_higher", *band, "+entrostat.parameters.clip_higher.high=0.3"))
+    assert both == recipes.aent(low=0.15, high=0.24).plus(recipes.clip_higher(high=0.3))
+
+
 REFUSED = [
     (["+entrostat.recpie=aent"], ValueError, "unknown field of the group entrostat 'recpie'. Did you mean 'recipe'?"),
     (["entrostat.recipe=aemt"], ValueError, "unknown recipe 'aemt'. Did you mean 'aent'?"),
