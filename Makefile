@@ -4,13 +4,13 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: run test lint types contract docs unit job triton clean verl-test
+.PHONY: run test lint types contract docs unit trl-oldest job triton clean verl-test
 
 run: .venv/run.done
 	$(BIN)/entrostat run $(ARGS)
 
 test: .venv/test.done
-	@$(MAKE) --no-print-directory lint types contract docs unit job
+	@$(MAKE) --no-print-directory lint types contract docs unit trl-oldest job
 
 # torch goes first and alone: every later package finds it installed and leaves it as it is.
 .venv/run.done: pyproject.toml constraints.txt
@@ -65,6 +65,16 @@ triton: .venv/triton.done
 # The tests of the TRL integration with every release line in range, each in an environment of its own (not in `test`).
 # At most three lines are kept in range; today there are two.
 TRL_RELEASES ?= 1.15 1.16
+
+# The first of them is part of `test` too: laid over .venv, since what else it needs is the same.
+trl-oldest: .venv/trl-oldest.done
+	PYTHONPATH=$(CURDIR)/.venv/trl-oldest OMP_NUM_THREADS=1 \
+		$(BIN)/pytest -n 2 --dist loadfile -p no:cacheprovider tests/integrations/trl
+
+.venv/trl-oldest.done: .venv/test.done
+	rm -rf .venv/trl-oldest
+	$(PIP) install --no-deps --target .venv/trl-oldest 'trl==$(firstword $(TRL_RELEASES)).*'
+	@touch $@
 
 trl-releases: $(TRL_RELEASES:%=.venv/trl-%.done)
 

@@ -30,19 +30,22 @@ model moves. *Rejected* means that the trainer is refused when it is made; *unte
 FOOT = """
 TRL 1.14 is out of range and refused at import: its trainer scores with the full logits unless Liger is on, and there is
 no `add_fused_lm_head` to give a model a head of ours (1.14.2: `_get_per_token_logps_and_entropies` hands over to
-`_full_logits_logps` or `_chunked_logps`, and only the latter calls a kernel). 1.15 has the head for every path.
+`_full_logits_logps` or `_chunked_logps`, and only the latter calls a kernel). 1.15 has the head for every path; without
+Triton its own kernel is missing, so that a reference model (`beta` above 0 without an adapter) is refused there.
+`make test` runs the TRL tests with the newest and the oldest release in range, `make trl-releases` with each in an
+environment of its own.
 
 ## Several processes
 
 `tests/integrations/trl/test_ranks.py` holds two gloo ranks against one process for every recipe (coefficients,
 statistics, gradients). `tests/integrations/trl/test_launch.py` trains under `accelerate launch`, with uneven token
 counts, a rank without a token, a tool mask and a short last accumulation window: two ranks equal one process to 1e-6 in
-every logged statistic, coefficient and weight (1e-5 of the gradient's norm), for `aent`, `high_entropy_tokens` and
-`entropic` under DDP, and for `aent` under FSDP2 and under DeepSpeed's ZeRO-3. (DeepSpeed is not among the packages of
-our tests; where it is installed, with a C++ compiler, `pytest tests/integrations/trl/test_launch.py -k zero3` trains
-with it. Last tried with DeepSpeed 0.19.8, whose first start compiles for two minutes.)
-`tests/integrations/trl/test_resume_ranks.py` kills two ranks in the middle of a rollout batch, and they go on bit for
-bit.
+every logged statistic, coefficient and weight (3e-6 in the loss, 1e-5 of the gradient's norm), for `aent`,
+`high_entropy_tokens` and `entropic` under DDP, and for `aent` under FSDP2 and under DeepSpeed's ZeRO-3. (DeepSpeed is
+not among the packages of our tests; where it is installed, with a C++ compiler, `pytest
+tests/integrations/trl/test_launch.py -k zero3` trains with it. Last tried with DeepSpeed 0.19.8, whose first start
+compiles for two minutes.) `tests/integrations/trl/test_resume_ranks.py` kills two ranks in the middle of a rollout
+batch, and they go on bit for bit.
 
 On a CPU, accelerate 1.15 has to be asked in its own way:
 

@@ -109,10 +109,9 @@ def logged(trainer: Any, name: str) -> list[float]:
 
 def trl_has_its_kernel() -> bool:
     """Whether TRL can train by itself here: 1.15 needs Triton for its own fused head, ours does not."""
-    from trl.trainer import utils
+    from entrostat.integrations.trl._head import host_kernel
 
-    kernel = utils._ChunkedLogProbFunction
-    return getattr(kernel, "original", kernel) is not None
+    return host_kernel() is not None
 
 
 needs_trl_s_kernel = pytest.mark.skipif(not trl_has_its_kernel(), reason="this TRL needs Triton for its own head")

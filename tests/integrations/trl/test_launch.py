@@ -19,6 +19,8 @@ STEPS, STEPS_PER_EPOCH = 10, 5
 LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
 APART = {"step_time", "grad_norm"}
 """What is logged and not compared to 1e-6: a clock, and a norm much larger than the rest."""
+ROUNDED = {"loss": 3e-6}
+"""What TRL itself rounds once more on several ranks: its sum of fp32 losses, after ten steps that each round."""
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +96,8 @@ def _agree(alone: dict[str, Any], ranks: list[dict[str, Any]]) -> None:
         for theirs, ours in zip(alone["log"], rank["log"], strict=True):
             assert theirs.keys() == ours.keys()
             for name in theirs.keys() - APART:
-                assert ours[name] == pytest.approx(theirs[name], abs=1e-6), f"{name} at step {theirs['step']}"
+                close = pytest.approx(theirs[name], rel=1e-6, abs=ROUNDED.get(name, 1e-6))
+                assert ours[name] == close, f"{name} at step {theirs['step']}"
             assert ours["grad_norm"] == pytest.approx(theirs["grad_norm"], rel=1e-5)
         assert rank["coef"] == ranks[0]["coef"] == pytest.approx(alone["coef"], abs=1e-6)
         assert rank["weights"] == ranks[0]["weights"] == pytest.approx(alone["weights"], abs=1e-6)

@@ -79,6 +79,12 @@ def test_a_measure_the_head_cannot_compute(make_trainer: Make) -> None:
         make_trainer(dataclasses.replace(AENT, measure=measures.Tsallis(q=2.0)))
 
 
+def test_a_reference_model_that_trl_cannot_score_with(make_trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trl.trainer.utils._ChunkedLogProbFunction", None)  # as 1.15 has it without Triton
+    with pytest.raises(ValueError, match="its reference model through Triton, which is not installed"):
+        make_trainer(recipes.none(), beta=0.1)
+
+
 def test_watched_tokens_outside_the_vocabulary(make_trainer: Make) -> None:
     with pytest.raises(ValueError, match=r"`watched_token_ids` must lie in \[0, 37\)"):
         make_trainer(AENT, watched_token_ids=[3, 37])

@@ -131,6 +131,12 @@ def install_head(model: Any, *, temperature: float, fp32: bool, outputs: HeadOut
     utils.add_fused_lm_head(model, temperature=temperature, cast_lm_head_to_fp32=fp32, outputs=outputs)
 
 
+def host_kernel() -> Any:
+    """Return TRL's own kernel; None where it has none: 1.15 gets it from Triton, and does without until it is asked."""
+    kernel = _trl_utils()._ChunkedLogProbFunction
+    return kernel.original if isinstance(kernel, _Dispatch) else kernel
+
+
 def _trl_utils() -> Any:
     from trl.trainer import utils
 

@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 from entrostat.errors import require, sentence
+from entrostat.integrations.trl._head import host_kernel
 from entrostat.recipes import HOST_OFFERS, InertRecipeWarning, Recipe
 
 
@@ -49,6 +50,17 @@ def refuse_conflicts(args: Any, recipe: Recipe) -> None:
         raise ValueError(sentence("use_liger_kernel", "be False beside a recipe", True, remedy))
     _refuse_missing(args, recipe)
     _refuse_ratio(args, recipe)
+
+
+def refuse_reference(reference: Any) -> None:
+    """Raise if there is a reference model and TRL could not score with it.
+
+    Raises:
+        ValueError: TRL's own head has no kernel here. Ours serves the trained model alone.
+    """
+    if reference is not None and host_kernel() is None:
+        remedy = "TRL 1.15 scores with its reference model through Triton, which is not installed: add it, or TRL 1.16."
+        raise ValueError(f"`beta` must be 0 here. {remedy}")
 
 
 def _refuse_missing(args: Any, recipe: Recipe) -> None:

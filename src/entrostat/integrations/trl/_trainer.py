@@ -40,7 +40,12 @@ from entrostat.integrations.trl._ranks import Ranks
 from entrostat.integrations.trl._recorder import Recorder
 from entrostat.integrations.trl._redraw import draw_again
 from entrostat.integrations.trl._reduction import host_weight
-from entrostat.integrations.trl._refusals import refuse_conflicts, refuse_head, warn_if_inert
+from entrostat.integrations.trl._refusals import (
+    refuse_conflicts,
+    refuse_head,
+    refuse_reference,
+    warn_if_inert,
+)
 from entrostat.integrations.trl._resume import (
     load_rollouts,
     require_parts,
@@ -98,6 +103,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
     # What is used of TRL and transformers, whose own annotations are partial.
     args: Any
     model: Any
+    ref_model: Any
     accelerator: Any
     epsilon_low: Any
     epsilon_high: Any
@@ -112,6 +118,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
         refuse_conflicts(kwargs.get("args", args[2] if len(args) > 2 else None), recipe)
         super().__init__(*args, **kwargs)
         refuse_conflicts(self.args, recipe)
+        refuse_reference(self.ref_model)
         warn_if_inert(self.args, recipe)
         self.recipe = recipe
         self._ranks = Ranks(self.accelerator)
