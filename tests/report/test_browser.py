@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import pytest
 
 from entrostat.report import write_report
 
+from ..browser import NEEDED, WAIT, chromium, playwright
 from .conftest import answer, write_run
 from .test_page import HOSTILE
 
@@ -19,14 +19,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytest.importorskip("plotly")
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (the `dev` extra)")
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on the PATH"),
-]
-QUIET = ("quic", "background-networking", "component-update", "sync", "gpu", "dev-shm-usage", "extensions")
-WAIT = 120_000  # milliseconds: a starved machine is slow, not wrong
+pytestmark = NEEDED
 Open = Callable[..., "Page"]
 MARK = "document.documentElement.dataset.owned=1"
 TRICKS = [
@@ -40,22 +33,19 @@ TRICKS = [
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Generator[Browser]:
+def browser() -> Generator[Browser]:
     """One browser for all tests."""
-    with playwright.sync_playwright() as play:
-        flags = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in QUIET)]
-        browser = play.chromium.launch(executable_path=BROWSER, args=flags, timeout=WAIT)
-        yield browser
-        browser.close()
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture
-def opened(chromium: Browser) -> Generator[Open]:
+def opened(browser: Browser) -> Generator[Open]:
     """Opens a page; afterwards it must have said nothing on the console and have run nothing foreign."""
     tabs: list[tuple[Page, list[str]]] = []
 
     def open_page(path: Path, *, width: int = 1280, height: int = 900, **looks: Any) -> Page:
-        tab = chromium.new_page(viewport={"width": width, "height": height}, **looks)
+        tab = browser.new_page(viewport={"width": width, "height": height}, **looks)
         tab.set_default_timeout(WAIT)
         said: list[str] = []
         tab.on("console", lambda message: said.append(message.text))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import pytest
 from entrostat.records import RecordWriter
 from entrostat.watch import Page
 
+from ..browser import NEEDED, WAIT, chromium
 from ..report.conftest import answer, write_run
 from .test_watch import step
 
@@ -19,14 +19,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page as Tab
 
 pytest.importorskip("plotly")
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (the `dev` extra)")
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on the PATH"),
-]
+pytestmark = NEEDED
 DRAWN, ZOOMED = "html[data-drawn]:not([data-drawn='0'])", "#reset:not([disabled])"
-WAIT = 60_000  # milliseconds: a starved machine is slow, not wrong
 
 
 @pytest.fixture
@@ -43,14 +37,12 @@ def tab(out: Path) -> Generator[tuple[Tab, Page, list[str]]]:
     served = Page(out, port=0, every=3600)
     served.start()
     said: list[str] = []
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"], timeout=WAIT)
+    with chromium() as browser:
         tab = browser.new_page(viewport={"width": 1280, "height": 900})
         tab.set_default_timeout(WAIT)
         tab.on("console", lambda message: said.append(message.text))
         tab.on("pageerror", lambda error: said.append(str(error)))
         yield tab, served, said
-        browser.close()
     served.close()
 
 
