@@ -90,8 +90,9 @@ def test_killed_at_any_moment(straight: Path, tmp_path: Path) -> None:
     print(f"killed {moment:.3f} s after step {step} was logged")
     killed = entries(out)
     assert killed == entries(straight)[: len(killed)]
-    whole = [path.parent for path in out.glob(f"checkpoint-*/{FILE}")]
-    assert_continues(straight, out, max(whole, key=lambda folder: int(folder.name.removeprefix("checkpoint-"))))
+    # On a starved machine the run may have come to its end, from where there is nothing to go on to.
+    whole = [at for at in range(1, STEPS) if (out / f"checkpoint-{at}" / FILE).exists()]
+    assert_continues(straight, out, out / f"checkpoint-{max(whole)}")
 
 
 # --- what a resume refuses ---------------------------------------------------------------------
