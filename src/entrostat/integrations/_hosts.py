@@ -1,7 +1,10 @@
-"""What the hooks into every host ask: is the release one we know, and can its statistics give the recipe's measure?"""
+"""What the hooks into every host ask: is the release one we know, what does the recipe measure and steer by?"""
 
 from __future__ import annotations
 
+from torch import Tensor
+
+from entrostat.batch import TokenBatch
 from entrostat.recipes import Recipe
 
 
@@ -35,3 +38,8 @@ def measure_scale(recipe: Recipe, vocab: int, who: str) -> float:
             "Use a measure by support (Shannon, Clamped, TopK, Nucleus, Normalized)."
         )
     return scale
+
+
+def signal(recipe: Recipe, batch: TokenBatch) -> tuple[Tensor, Tensor]:
+    """Return what the controller is fed, and where it counts."""
+    return (batch.clamped_entropy, batch.mask) if recipe.signal is None else recipe.signal(batch)

@@ -26,7 +26,7 @@ from entrostat.batch import TokenBatch
 from entrostat.controllers import needs_total
 from entrostat.edits import ROLLOUT_EDITABLE
 from entrostat.errors import sentence
-from entrostat.integrations._hosts import measure_scale
+from entrostat.integrations._hosts import measure_scale, signal
 from entrostat.integrations._state import read_state, write_state
 from entrostat.integrations.trl._batch import (
     CARRIED,
@@ -193,7 +193,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
         self._put_back(inputs, edited_fields(batch, edited))
         bonus = self._add_terms(edited)
         if self.model.training:
-            self.regulator.observe(*self._signal(batch))
+            self.regulator.observe(*signal(self.recipe, batch))
             self._window.add(batch, measured.watched_mass, bonus)
             batches_per_rollout = self.args.steps_per_generation * self.num_iterations
             self._window.rollout_ended |= (self._step + 1) % batches_per_rollout == 0
@@ -218,10 +218,6 @@ class EntropyGRPOTrainer(GRPOTrainer):
             gather=self._ranks.joined,
             **facts,
         )
-
-    def _signal(self, batch: TokenBatch) -> tuple[Tensor, Tensor]:
-        """Return what the controller is fed, and where it counts."""
-        return (batch.clamped_entropy, batch.mask) if self.recipe.signal is None else self.recipe.signal(batch)
 
     def _put_back(self, inputs: dict[str, Any], fields: dict[str, Tensor]) -> None:
         """Put edited fields where TRL's loss will read them."""
@@ -384,7 +380,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
             facts = {"mean_logit": measured.kept_mass, "target_logit": measured.watched_mass}
         batch = self._token_batch(output, measured, **facts)
         if self.model.training:
-            self.regulator.observe_fresh(*self._signal(batch), self._ranks.total)
+            self.regulator.observe_fresh(*signal(self.recipe, batch), self._ranks.total)
         edited = batch = batch.replace(coef=self._coefficient())
         for edit in self.recipe.rollout_edits:
             edited = edit(edited)

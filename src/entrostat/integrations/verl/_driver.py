@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from entrostat.batch import TokenBatch
+from entrostat.integrations._hosts import signal
 from entrostat.integrations._state import read_state, write_state
 from entrostat.integrations.verl._batch import EDITED, FACTS
-from entrostat.integrations.verl._loss import PREFIX, SUMS, signal
+from entrostat.integrations.verl._loss import PREFIX, SUMS
 from entrostat.integrations.verl._refusals import refuse_window
 from entrostat.recipes import Recipe
 from entrostat.regulator import Regulator

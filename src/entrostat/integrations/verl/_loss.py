@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from entrostat.batch import TokenBatch
+from entrostat.integrations._hosts import signal
 from entrostat.integrations.verl._batch import EDITED, STATISTICS, edited, to_token_batch
 from entrostat.integrations.verl._refusals import TRAINER, refuse_actor
 from entrostat.recipes import Recipe
@@ -92,11 +93,6 @@ class EntropyLoss:
         values = {f"{PREFIX}{name}_sum": float(value) * ranks for name, value in sums.items()}
         values[f"{PREFIX}bonus"] = float(bonus.detach())
         return {key: Metric(value=value, aggregation=AggregationType.SUM) for key, value in values.items()}
-
-
-def signal(recipe: Recipe, batch: TokenBatch) -> tuple[Tensor, Tensor]:
-    """Return what the controller is fed, and where it counts."""
-    return (batch.clamped_entropy, batch.mask) if recipe.signal is None else recipe.signal(batch)
 
 
 def _masked_sum(values: Tensor, counted: Tensor) -> Tensor:
