@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from string import Template
 
 from entrostat.report._differences import baseline, difference_table, differences_said
@@ -68,11 +69,15 @@ def page(
     jobs: list[str],
     plotly: str,
     view: TokenView | None = None,
+    more: Sequence[str] = (),
 ) -> str:
-    """Return the report as HTML: `absent` are the panels without data, `jobs` the texts of the job files."""
+    """Return the report as HTML.
+
+    `absent` are the panels without data, `jobs` the texts of the job files, `more` scripts to run after the page's own.
+    """
     look = Look(groups)
     runs = [run for group in groups for run in group.runs]
-    scripts = chosen_scripts(plotly, curves=bool(drawings), tokens=view is not None)
+    scripts = [*chosen_scripts(plotly, curves=bool(drawings), tokens=view is not None), *more]
     data = {"curves": curve_data(groups, drawings, look)} if drawings else {}
     if view:
         data |= {"token-data": view_data(view), "token-groups": [look.described(group) for group in groups]}

@@ -18,12 +18,13 @@ from entrostat.report._panels import panels
 from entrostat.report._token_view import token_view
 
 
-def write_report(directories: Sequence[Path], out: Path) -> Path:
+def write_report(directories: Sequence[Path], out: Path, *, scripts: Sequence[str] = ()) -> Path:
     """Write one self-contained HTML page about all runs in some directories, from their records alone.
 
     Args:
         directories: each an output directory with `runs/` in it, or the directory of one run.
         out: the file to write; its directory must exist. An older file is replaced at once or not at all.
+        scripts: further scripts that the page is to run, after its own.
 
     Returns:
         `out`.
@@ -45,12 +46,12 @@ def write_report(directories: Sequence[Path], out: Path) -> Path:
     """
     plotly = _plotly_script()
     with _uncollected():
-        text = _written(directories, plotly)
+        text = _written(directories, plotly, scripts)
     _replace(out, text)
     return out
 
 
-def _written(directories: Sequence[Path], plotly: str) -> str:
+def _written(directories: Sequence[Path], plotly: str, scripts: Sequence[str]) -> str:
     runs = load(directories)
     gathered, shown_ks = groups(runs), ks(runs)
     chosen = panels(shown_ks, _split(runs))
@@ -59,7 +60,9 @@ def _written(directories: Sequence[Path], plotly: str) -> str:
     keys = {drawing.panel.key for drawing in drawn}
     absent = [panel for panel in chosen if panel.key not in keys]
     view = token_view(gathered)
-    return page(gathered, drawn, ks=shown_ks, absent=absent, jobs=_jobs(directories), plotly=plotly, view=view)
+    return page(
+        gathered, drawn, ks=shown_ks, absent=absent, jobs=_jobs(directories), plotly=plotly, view=view, more=scripts
+    )
 
 
 @contextmanager

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import sys
 import tempfile
 import threading
@@ -42,6 +40,7 @@ class Page:
     def __init__(self, path: Path, *, port: int, every: float) -> None:
         self._path, self._every = path, max(1, round(every))
         self._seen: list[tuple[str, int, int]] = []
+        self._keep = Path(__file__).with_name("keep.js").read_text(encoding="utf-8")
         self.final = False
         self._body = b""
         self.refresh()
@@ -72,8 +71,8 @@ class Page:
         if seen == self._seen:
             return False
         with tempfile.TemporaryDirectory() as folder:
-            page = write_report([self._path], Path(folder) / "report.html").read_text(encoding="utf-8")
-        self._body = _keeping(page).encode()
+            page = write_report([self._path], Path(folder) / "report.html", scripts=[self._keep])
+            self._body = page.read_bytes()
         self._seen = seen
         return True
 
@@ -101,16 +100,6 @@ class Page:
                 """Say nothing: the terminal is the user's."""
 
         return Handler
-
-
-def _keeping(page: str) -> str:
-    """Return a report with the script that keeps its reader's choices."""
-    script = Path(__file__).with_name("keep.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    # The first of each is the page's own: what a model wrote comes later, and escaped.
-    page = page.replace("script-src 'none'", "script-src", 1).replace("script-src", f"script-src 'sha256-{digest}'", 1)
-    head, body, foot = page.rpartition("</body>")
-    return f"{head}<script>{script}</script>\n{body}{foot}"
 
 
 def _state(path: Path) -> list[tuple[str, int, int]]:
