@@ -22,9 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from entrostat import files, recipes
 from entrostat import job as jobs
-from entrostat import recipes
-from entrostat.files import replace_text
 from entrostat.job import Job, RecipeJob
 
 SCHEMA = 1
@@ -87,7 +86,7 @@ class RunDirectory:
     def update(self, **changes: Any) -> None:
         """Change some of what `run.json` says, in one stroke."""
         info = self.info() if self.info_path.exists() else {"schema": SCHEMA}
-        replace_text(self.info_path, json.dumps({**info, **changes}, indent=1))
+        files.replace_text(self.info_path, json.dumps({**info, **changes}, indent=1))
 
     @contextmanager
     def locked(self) -> Generator[None]:
@@ -149,7 +148,7 @@ class JobDirectory:
             for seed in job.seeds:
                 for recipe in job.recipes:
                     self._create_run(job, recipe, seed)
-            replace_text(self.job_path, tomli_w.dumps(jobs.to_table(job)))
+            files.replace_text(self.job_path, tomli_w.dumps(jobs.to_table(job)))
         except OSError as error:
             raise ValueError(f"{self.path} cannot be written: {error.strerror}. Choose another --out.") from None
 
@@ -191,9 +190,4 @@ def run_directories(path: Path) -> list[RunDirectory]:
     Raises:
         ValueError: there is no run.
     """
-    if (path / "run.json").exists():
-        return [RunDirectory(path)]
-    found = [RunDirectory(info.parent) for info in sorted(path.glob("runs/*/run.json"))]
-    if not found:
-        raise ValueError(f"{path} holds no run: there is neither a run.json nor a runs folder in it.")
-    return found
+    return [RunDirectory(directory) for directory in files.run_directories(path)]
