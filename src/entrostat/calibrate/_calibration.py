@@ -115,7 +115,7 @@ def calibrate(
     say("loading the model")
     policy, tokenizer = _load(model)
     queue = [_text(tokenizer, prompt) for prompt in asked for _ in range(samples)]
-    _check_readable(tokenizer, queue)
+    _check_readable(tokenizer, queue[::samples])
     say(f"sampling {len(queue)} responses")
     drawn = draw(policy, tokenizer, queue, max_new_tokens=length, temperature=temperature, seed=seed)
     judge = reward or (_scorer(problems) if embedded else None)
@@ -176,9 +176,9 @@ def _text(tokenizer: Any, prompt: Any) -> str:
     return tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
 
 
-def _check_readable(tokenizer: Any, queue: list[str]) -> None:
+def _check_readable(tokenizer: Any, prompts: list[str]) -> None:
     try:
-        tokenizer(queue)
+        tokenizer(prompts)
     except Exception as error:  # a tokenizer without a token for the unknown raises a bare Exception
         raise ValueError(f"the model's tokenizer cannot read the prompts: {error}.") from None
 
