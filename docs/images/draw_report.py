@@ -9,13 +9,13 @@ Needs Chromium, playwright and pillow. A step is chosen with the slider, a token
 from __future__ import annotations
 
 import io
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
+
+from browser import opened
 
 WIDTH, TALL, LEFT_OUT = 1060, 3000, 14
 OUT = Path(__file__).with_name("report.png")
@@ -31,11 +31,7 @@ def taken(tab: Any, top: str, bottom: str) -> Image.Image:
 
 def main() -> None:
     """Open the report, take two pieces of it, and join them."""
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
-        tab = chromium.new_page(viewport={"width": WIDTH, "height": TALL}, color_scheme="light")
-        tab.goto(Path(sys.argv[1]).resolve().as_uri())
+    with opened(Path(sys.argv[1]), width=WIDTH, height=TALL) as tab:
         tab.wait_for_selector("html[data-drawn]")
         tab.locator("#step").fill(str(int(tab.locator("#step").get_attribute("max")) * 2 // 3))
         top = taken(tab, ".mark", "figure.hero")
