@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 
-from entrostat.job import EvaluationJob, Job, RecipeJob
-from entrostat.records import StepRecord, read
-from entrostat.runs import JobDirectory, run_directories, run_job
+from entrostat.jobs.runs import JobDirectory, run_directories, run_job
+from entrostat.jobs.settings import EvaluationJob, Job, RecipeJob
+from entrostat.observe.records import StepRecord, read
 
 TARGET = 0.25
 FLOOR = 0.25

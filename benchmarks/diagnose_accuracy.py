@@ -17,8 +17,8 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from entrostat.analysis import Curves, Law, alarms, fit_law
-from entrostat.diagnose import read
+from entrostat.observe.analysis import Curves, Law, alarms, fit_law
+from entrostat.observe.diagnose import read
 
 REAL = Path(__file__).parent / "results" / "diagnose"
 KINDS = ("collapsed", "exploded", "oscillated", "pinned", "idle", "inert")

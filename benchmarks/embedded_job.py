@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
-from entrostat.records import EvaluationRecord, StepRecord, read
-from entrostat.runs import RunDirectory, run_directories
+from entrostat.jobs.runs import RunDirectory, run_directories
+from entrostat.observe.records import EvaluationRecord, StepRecord, read
 
 # Student's t, two-sided 95 %, by degrees of freedom: 1, 2, ... A table, so that reading records needs no SciPy.
 _T = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228]

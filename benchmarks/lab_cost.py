@@ -22,7 +22,7 @@ from pathlib import Path
 
 import torch
 
-from entrostat.bench._table import write_table
+from entrostat.jobs.bench._table import write_table
 from entrostat.lab._toy import METHODS, Method, Toy, run_toy
 from entrostat.lab._toy_order import toy_curves
 from entrostat.lab.claims.toy_figure import FOUND

@@ -27,14 +27,14 @@ from typing import Any
 import torch
 import transformers
 
-from entrostat.bench._allocated import allocated
-from entrostat.bench._bench import machine
-from entrostat.bench._table import write_table
+from entrostat.integrations.plan import Lora, Setup, shape_of
+from entrostat.integrations.plan._activations import activations
+from entrostat.integrations.plan._head import head_bytes
+from entrostat.integrations.plan._states import states
+from entrostat.jobs.bench._allocated import allocated
+from entrostat.jobs.bench._bench import machine
+from entrostat.jobs.bench._table import write_table
 from entrostat.ops import linear_token_stats
-from entrostat.plan import Lora, Setup, shape_of
-from entrostat.plan._activations import activations
-from entrostat.plan._head import head_bytes
-from entrostat.plan._states import states
 
 ADAPTED = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 

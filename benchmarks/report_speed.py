@@ -24,8 +24,8 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from entrostat.records import EvaluationRecord, StepRecord, encode
-from entrostat.report import write_report
+from entrostat.observe.records import EvaluationRecord, StepRecord, encode
+from entrostat.observe.report import write_report
 
 RECIPES = ("none", "entropy_bonus", "aent", "skywork", "clip_higher")
 TOKENS = 40

@@ -21,8 +21,8 @@ from typing import Any
 
 import torch
 
-from entrostat.bench._bench import machine
-from entrostat.bench._table import write_table
+from entrostat.jobs.bench._bench import machine
+from entrostat.jobs.bench._table import write_table
 
 STEPS_TO_WARM_UP = 4
 
@@ -95,7 +95,7 @@ def make_trainer(recipe: Any, train: dict[str, Any], steps: int, folder: str, tu
 
 def aent_lines() -> dict[str, Any]:
     """Return AEnt with two clamps, and what it is compared with."""
-    from entrostat.job import RecipeJob
+    from entrostat.jobs.settings import RecipeJob
 
     band = {"low": 0.25, "high": 0.35, "initial": 0.04, "ceiling": 0.2, "warmup": 1}
     return {
@@ -108,7 +108,7 @@ def aent_lines() -> dict[str, Any]:
 def every_line() -> dict[str, Any]:
     """Return every recipe as `entrostat run --recipe NAME` runs it, `none` first."""
     from entrostat import recipes
-    from entrostat.job import Job
+    from entrostat.jobs.settings import Job
 
     ordered = sorted(recipes.names(), key=lambda name: name != "none")
     return {name: Job().with_recipes([name]).recipes[0] for name in ordered}

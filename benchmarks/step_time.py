@@ -4,7 +4,7 @@ Small models on one thread of a CPU draw rollouts and make one update (backbone,
 All points take turns, round after round; a point's time is the median over the rounds of its CPU seconds, which other
 processes on the machine do not count into. Two models of the seconds, fitted by least squares of relative errors:
 
-    one rate        operations of all matrix products (`entrostat.plan._work`) / rate
+    one rate        operations of all matrix products (`entrostat.integrations.plan._work`) / rate
     stated model    update   operations / rate + activations' bytes / rate + logits / rate + parameters / rate
                     rollout  operations / rate + cache's bytes / rate + steps x blocks / rate
 
@@ -27,13 +27,13 @@ from typing import Any
 import torch
 import transformers
 
-from entrostat.bench._bench import machine
-from entrostat.bench._rates import Amounts, fit_costs, left_out, predict, spread
-from entrostat.bench._table import write_table
+from entrostat.integrations.plan import ModelShape, Setup, shape_of
+from entrostat.integrations.plan._activations import activations
+from entrostat.integrations.plan._work import drawing, work
+from entrostat.jobs.bench._bench import machine
+from entrostat.jobs.bench._rates import Amounts, fit_costs, left_out, predict, spread
+from entrostat.jobs.bench._table import write_table
 from entrostat.ops import linear_token_stats
-from entrostat.plan import ModelShape, Setup, shape_of
-from entrostat.plan._activations import activations
-from entrostat.plan._work import drawing, work
 
 PROMPT = 32
 PHASES = ("update", "rollout")

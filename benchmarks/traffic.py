@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entrostat.bench._bench import machine
-from entrostat.bench._table import write_table
+from entrostat.jobs.bench._bench import machine
+from entrostat.jobs.bench._table import write_table
 
 STEPS, RESPONSES = 4, 16
 """Optimizer steps, and responses of a micro-batch."""
@@ -78,7 +78,7 @@ def make_trainer(name: str, folder: str) -> Any:
 
     from entrostat import tasks
     from entrostat.integrations.trl import EntropyGRPOTrainer
-    from entrostat.job import Job
+    from entrostat.jobs.settings import Job
 
     line, path = Job().with_recipes([name]).recipes[0], tasks.warm_start_path()
     problems = tasks.countdown.load("train")[:200]

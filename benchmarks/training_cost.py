@@ -32,8 +32,8 @@ from typing import Any
 
 import torch
 
-from entrostat.bench._bench import machine
-from entrostat.bench._table import write_table
+from entrostat.jobs.bench._bench import machine
+from entrostat.jobs.bench._table import write_table
 
 LINES = ("trl", "adaptive", "none", "aent")
 LOW, HIGH = 0.5, 0.8

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from entrostat import recipes
-from entrostat.job import Job
+from entrostat.jobs.settings import Job
 
 PAGES = Path(__file__).parent / "recipes"
 COSTS = Path(__file__).parents[1] / "benchmarks" / "results" / "recipe_overhead.csv"

@@ -2,8 +2,8 @@
 
     python docs/make_scaling.py [--check]
 
-They come from `entrostat.plan` and from benchmarks/results: traffic.csv, memory_model.csv and step_time.csv. `--check`
-writes nothing and fails if the page is old.
+They come from `entrostat.integrations.plan` and from benchmarks/results: traffic.csv, memory_model.csv and
+step_time.csv. `--check` writes nothing and fails if the page is old.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from entrostat.plan import ModelShape, Plan, Setup, plan_memory, shape_of
-from entrostat.plan._traffic import control_bytes, host_bytes
-from entrostat.plan._work import drawing, work
+from entrostat.integrations.plan import ModelShape, Plan, Setup, plan_memory, shape_of
+from entrostat.integrations.plan._traffic import control_bytes, host_bytes
+from entrostat.integrations.plan._work import drawing, work
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "scaling.md"
@@ -329,10 +329,11 @@ def page() -> str:
         "",
         *accuracy(),
         *prose(
-            "**Extrapolated** by the same count (`entrostat.plan`; `entrostat run --dry-run` prints it for a job) to",
-            "models of the shapes of Qwen2.5: GiB of one GPU at its fullest moment, allowances for the CUDA context,",
-            f"communication and fragmentation included; (in brackets) where that is more than {GPU}. All parameters",
-            "trained, weights in fp32, products in bf16, AdamW, gradient checkpointing, flash attention, vLLM on other",
+            "**Extrapolated** by the same count (`entrostat.integrations.plan`; `entrostat run --dry-run` prints it",
+            "for a job) to models of the shapes of Qwen2.5: GiB of one GPU at its fullest moment, allowances for the CUDA",
+            "context, communication and fragmentation included;",
+            f"(in brackets) where that is more than {GPU}. All parameters trained,",
+            "weights in fp32, products in bf16, AdamW, gradient checkpointing, flash attention, vLLM on other",
             "GPUs. No large model was run.",
         ),
         *memory(shapes),

@@ -15,8 +15,8 @@ import warnings
 from transformers.utils.logging import disable_progress_bar
 
 import entrostat as es
-from entrostat.calibrate import Calibration, calibrate
-from entrostat.diagnose import Diagnosis, diagnose
+from entrostat.observe.calibrate import Calibration, calibrate
+from entrostat.observe.diagnose import Diagnosis, diagnose
 from trl_aent import train
 
 GUESS = 0.1

@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from entrostat import cli
-from entrostat.job import Job, RecipeJob
-from entrostat.records import EvaluationRecord, StepRecord, encode
-from entrostat.runs import JobDirectory
+from entrostat.jobs.runs import JobDirectory
+from entrostat.jobs.settings import Job, RecipeJob
+from entrostat.observe.records import EvaluationRecord, StepRecord, encode
 
 pytest.importorskip("plotly")
 pytest.importorskip("trl")
@@ -70,8 +70,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def no_training(*_: object) -> None:
         raise ValueError("A run would start.")
 
-    monkeypatch.setattr("entrostat.report._write._plotly_script", lambda: "")
-    monkeypatch.setattr("entrostat.runs._pool._spawn", no_training)
+    monkeypatch.setattr("entrostat.observe.report._write._plotly_script", lambda: "")
+    monkeypatch.setattr("entrostat.jobs.runs._pool._spawn", no_training)
     monkeypatch.chdir(tmp_path)
 
 

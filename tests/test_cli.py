@@ -10,9 +10,9 @@ import pytest
 
 from entrostat import cli, recipes
 from entrostat.cli._run import _findable
-from entrostat.doctor import Finding
-from entrostat.job import Job, from_table
-from entrostat.runs import JobDirectory
+from entrostat.jobs.doctor import Finding
+from entrostat.jobs.runs import JobDirectory
+from entrostat.jobs.settings import Job, from_table
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -170,7 +170,7 @@ def test_cite_prints_the_papers_of_a_job(
 
 def test_doctor_shows_square_brackets(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     state = "not live: pip install 'entrostat[trl]'"
-    monkeypatch.setattr("entrostat.doctor.examine", lambda: [Finding(part="TRL hook", version="", state=state)])
+    monkeypatch.setattr("entrostat.jobs.doctor.examine", lambda: [Finding(part="TRL hook", version="", state=state)])
     assert call(monkeypatch, "doctor") == 0
     assert "entrostat[trl]" in capsys.readouterr().out
 

@@ -18,11 +18,11 @@ from entrostat import measures as measures
 from entrostat import ops as ops
 from entrostat import recipes as recipes
 from entrostat import terms as terms
-from entrostat._monitor import monitor as monitor
 from entrostat.batch import TokenBatch as TokenBatch
+from entrostat.losses import Tally as Tally
+from entrostat.observe._monitor import monitor as monitor
 from entrostat.recipes import Recipe as Recipe
 from entrostat.regulator import Regulator as Regulator
-from entrostat.tally import Tally as Tally
 
 __version__ = _version("entrostat")
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from entrostat.controllers import Controller, resolved_band, state_from_dict, state_to_dict, with_total
 from entrostat.errors import require_count, require_fields, unknown_name
-from entrostat.tally import Tally
+from entrostat.losses import Tally
 
 Window = Literal["step", "rollout", "fresh"]
 Reduce: TypeAlias = Callable[[Tensor], Tensor]

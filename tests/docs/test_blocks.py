@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from entrostat import job
+from entrostat.jobs import settings as job
 
 from .pages import PAGES, ROOT, Block, blocks
 

@@ -16,9 +16,9 @@ import pytest
 pytest.importorskip("trl")
 pytest.importorskip("math_verify")
 
-from entrostat import job as jobs
 from entrostat import recipes
 from entrostat.integrations.trl import grpo
+from entrostat.jobs import settings as jobs
 from entrostat.tasks.rewards import math
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -189,7 +189,7 @@ def test_a_published_setting_fits_into_eight_gpus(name: str, place: Path, capsys
 
 
 def test_the_toml_job_is_what_it_says_and_fits(place: Path) -> None:
-    from entrostat.runs import dry_run
+    from entrostat.jobs.runs import dry_run
 
     job = jobs.load(GPU / "gsm8k.toml")
     built = {entry.label: entry.build() for entry in job.recipes}
@@ -209,7 +209,7 @@ def test_the_toml_job_is_what_it_says_and_fits(place: Path) -> None:
 def test_the_toml_job_reads_gsm8k_as_it_is_written(tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
-    from entrostat.runs.task import build
+    from entrostat.jobs.runs.task import build
     from entrostat.tasks import warm_start_path
 
     rows = [{"question": f"{n} + 1 :", "answer": f"{n}+1=<<{n}+1={n + 1}>>{n + 1}\n#### {n + 1:,}"} for n in range(40)]

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from entrostat import Recipe, Regulator, TokenBatch, controllers, measures, recipes, signals, terms
+from entrostat import Recipe, Regulator, TokenBatch, controllers, measures, recipes, terms
 from entrostat.losses import token_mean
+from entrostat.terms import signals
 
 from ..hosts import drifted, gradient, per_token, reduced
 

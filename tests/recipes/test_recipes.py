@@ -8,7 +8,7 @@ import pytest
 
 from entrostat import controllers, measures, recipes, terms
 from entrostat.controllers import Annealed, Band
-from entrostat.job import Job
+from entrostat.jobs.settings import Job
 
 
 @pytest.mark.parametrize("name", recipes.names())

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from entrostat import controllers, edits, recipes, signals, terms
+from entrostat import controllers, edits, recipes, terms
+from entrostat.terms import signals
 
 
 @pytest.mark.parametrize(

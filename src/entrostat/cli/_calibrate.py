@@ -26,9 +26,9 @@ def calibrate(
     json: Json = False,
 ) -> None:
     """Measure a model's entropy on its own rollouts and propose band, clamp and coefficient. Nothing is trained."""
-    from entrostat.calibrate import calibrate as measure
-    from entrostat.calibrate import write_page
-    from entrostat.calibrate._words import told
+    from entrostat.observe.calibrate import calibrate as measure
+    from entrostat.observe.calibrate import write_page
+    from entrostat.observe.calibrate._words import told
 
     if out is not None and not out.parent.is_dir():
         raise ValueError(f"`out` must be a file in a directory that exists, got out={str(out)!r}.")

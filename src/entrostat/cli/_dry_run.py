@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from entrostat.cli._screen import console
-from entrostat.job import Job
-from entrostat.plan import Plan, sentences, table, verdict
+from entrostat.integrations.plan import Plan, sentences, table, verdict
+from entrostat.jobs.settings import Job
 
 
 def show_dry_run(job: Job, out: Path, *, gpus: int, gpu_memory: float, sharding: str, json: bool) -> None:
     """Check a job and print its plan; recipes whose plans are the same share one."""
-    from entrostat.runs import dry_run
+    from entrostat.jobs.runs import dry_run
 
     found = dry_run(job, out, gpus=gpus, gpu_memory=gpu_memory, sharding=sharding)
     if json:

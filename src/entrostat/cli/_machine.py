@@ -20,7 +20,7 @@ def bench(
     json: Json = False,
 ) -> None:
     """Time and memory of the entropy operations on this machine, against the published algorithm and the host's."""
-    from entrostat import bench as benchmark
+    from entrostat.jobs import bench as benchmark
 
     if out is not None:
         make_folder(out)
@@ -29,7 +29,7 @@ def bench(
 
 def doctor(json: Json = False) -> None:
     """Show what is installed, which hook is live, and which versions are supported."""
-    from entrostat.doctor import examine
+    from entrostat.jobs.doctor import examine
 
     findings = examine()
     if json:

@@ -9,9 +9,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from entrostat import job as jobs
 from entrostat import recipes as recipe_list
 from entrostat.cli._screen import Json, console
+from entrostat.jobs import settings as jobs
 
 
 def recipes(name: Annotated[str | None, typer.Argument(help="Show one recipe.")] = None, json: Json = False) -> None:

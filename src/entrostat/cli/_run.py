@@ -11,12 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from entrostat import job as jobs
 from entrostat.cli._dry_run import show_dry_run
 from entrostat.cli._screen import Json, console
 from entrostat.errors import require_count
-from entrostat.hub import spare_unknown_hub
-from entrostat.job import Job
+from entrostat.integrations.hub import spare_unknown_hub
+from entrostat.jobs import settings as jobs
+from entrostat.jobs.settings import Job
 
 
 def run(
@@ -40,8 +40,8 @@ def run(
     json: Json = False,
 ) -> None:
     """Train with several recipes side by side and write a report: the main job."""
-    from entrostat.runs import JobDirectory
-    from entrostat.runs._trackers import require_installed
+    from entrostat.jobs.runs import JobDirectory
+    from entrostat.jobs.runs._trackers import require_installed
 
     trackers = None if report_to is None else tuple(dict.fromkeys(report_to))
     overrides = {
@@ -120,8 +120,8 @@ def _check_data(job: Job) -> None:
     """Read `[data]` as the runs will, so that nothing is made of data they refuse."""
     if not job.data.source:
         return
-    from entrostat.runs import worker
-    from entrostat.runs.task import build
+    from entrostat.jobs.runs import worker
+    from entrostat.jobs.runs.task import build
 
     build(job, worker.load_tokenizer(job))
 
@@ -138,9 +138,9 @@ def _whole(source: str) -> str:
 
 
 def _run(job: Job, directory: Any) -> None:
-    from entrostat.runs import run_job
-    from entrostat.runs._progress import Progress
-    from entrostat.runs._summary import summary
+    from entrostat.jobs.runs import run_job
+    from entrostat.jobs.runs._progress import Progress
+    from entrostat.jobs.runs._summary import summary
 
     # A scheduler's SIGTERM ends the job as Ctrl-C does: with a checkpoint of every run.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -166,6 +166,6 @@ def _run(job: Job, directory: Any) -> None:
 
 def make_report(directories: list[Path], out: Path) -> None:
     """Write a report and say where it is."""
-    from entrostat.report import write_report
+    from entrostat.observe.report import write_report
 
     console.print(f"Report: {write_report(directories, out)}", highlight=False)

@@ -28,8 +28,8 @@ def diagnose(
     json: Json = False,
 ) -> None:
     """Find what is wrong with a run from its log alone, and say what to try next."""
-    from entrostat.diagnose import diagnose as examine
-    from entrostat.diagnose._words import told
+    from entrostat.observe.diagnose import diagnose as examine
+    from entrostat.observe.diagnose._words import told
 
     found = examine(run)
     if json:
@@ -42,7 +42,7 @@ def cite(
     directories: Annotated[list[Path], typer.Argument(help="Directories of jobs or of single runs.")],
 ) -> None:
     """Print the BibTeX entries of the papers that some runs used."""
-    from entrostat.runs import run_directories
+    from entrostat.jobs.runs import run_directories
 
     used = {
         name

@@ -12,7 +12,7 @@ from rich.live import Live
 
 from entrostat.cli._screen import console
 from entrostat.errors import require
-from entrostat.screen import ECHO
+from entrostat.observe.screen import ECHO
 
 
 def watch(
@@ -23,7 +23,7 @@ def watch(
     port: Annotated[int, typer.Option(help="Of the page; 0 takes a free one.")] = 0,
 ) -> None:
     """Follow runs while they go on: their main curves in the terminal, and on a local page if asked."""
-    from entrostat.watch import Follower, Page
+    from entrostat.observe.watch import Follower, Page
 
     require(0.1 <= every <= 3600, "every", "lie in [0.1, 3600] seconds", every)
     require(0 <= port <= 65535, "port", "lie in [0, 65535]", port)
@@ -75,7 +75,7 @@ def _next(follower: Any, served: Any, every: float) -> Any:
 
 
 def _frame(runs: Any) -> Any:
-    from entrostat.watch import frame
+    from entrostat.observe.watch import frame
 
     plain = not console.encoding.startswith("utf")
     return frame(runs, width=console.width - ECHO, height=console.height - 1, plain=plain)

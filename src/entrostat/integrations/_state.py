@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from entrostat.errors import require_fields
-from entrostat.files import replace_text
+from entrostat.observe.files import replace_text
 
 FILE = "entrostat_state.json"
 

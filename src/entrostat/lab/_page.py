@@ -13,7 +13,7 @@ from typing import Any
 
 from entrostat.lab._claim import Plot, Series
 from entrostat.lab._run import Checked, figure_text
-from entrostat.report._text import embedded, shown
+from entrostat.observe.report._text import embedded, shown
 
 _TOPICS = {"theory": "Theory", "toy": "The toy figure", "classical": "Classical methods"}
 _STYLES = {"holds": "holds", "does not hold": "fails", "not tested": "untested"}

@@ -8,8 +8,10 @@ from entrostat.losses._peak_weights import peak_weights as peak_weights
 from entrostat.losses._reduce import token_mean as token_mean
 from entrostat.losses._sequence_entropy import sequence_entropy as sequence_entropy
 from entrostat.losses._sequence_entropy import sequence_entropy_surrogate as sequence_entropy_surrogate
+from entrostat.losses._tally import Tally as Tally
 
 __all__ = [
+    "Tally",
     "TokenLoss",
     "advantage_coefficient",
     "advantage_flow_matching",

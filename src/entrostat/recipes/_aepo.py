@@ -9,7 +9,7 @@ from entrostat.errors import require, require_finite, unknown_name
 from entrostat.measures import Shannon
 from entrostat.recipes._base import Paper, Recipe
 from entrostat.recipes._redraw import Redraw
-from entrostat.signals import Surprisal
+from entrostat.terms.signals import Surprisal
 
 ACTS_ON = "which rollouts are drawn"
 PAPER = Paper(

@@ -13,8 +13,8 @@ from entrostat.edits import Edit
 from entrostat.errors import require, unknown_name
 from entrostat.measures import Measure
 from entrostat.recipes._redraw import Redraw
-from entrostat.signals import Signal
 from entrostat.terms import Term
+from entrostat.terms.signals import Signal
 
 HOST_OFFERS: Mapping[str, str] = MappingProxyType(
     {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from entrostat.controllers import SquaredAnchor
 from entrostat.measures import Nucleus
 from entrostat.recipes._base import Paper, Recipe
-from entrostat.signals import PeakEntropies
 from entrostat.terms import PeakEntropy
+from entrostat.terms.signals import PeakEntropies
 
 ACTS_ON = "loss term"
 PAPER = Paper(

@@ -8,8 +8,8 @@ from entrostat.controllers import Step
 from entrostat.errors import unknown_name
 from entrostat.measures import Shannon
 from entrostat.recipes._base import Paper, Recipe
-from entrostat.signals import Surprisal
 from entrostat.terms import EntropyBonus
+from entrostat.terms.signals import Surprisal
 
 ACTS_ON = "loss term"
 PAPER = Paper(

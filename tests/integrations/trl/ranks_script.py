@@ -28,7 +28,7 @@ from entrostat import recipes
 from entrostat.edits import EntropyMask
 from entrostat.integrations.trl import EntropyGRPOTrainer
 from entrostat.integrations.trl._batch import CARRIED
-from entrostat.job import Job
+from entrostat.jobs.settings import Job
 
 ROWS, LENGTH, VOCAB, GROUP = 8, 6, 37, 4
 STEPS = 3

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from entrostat import recipes
-from entrostat.job import Job
+from entrostat.jobs.settings import Job
 
 from .conftest import trl_has_its_kernel
 

@@ -14,7 +14,7 @@ from verl.trainer.ppo.v1 import get_trainer_cls
 print(EngineRegistry.get_engine_cls("language_model", "fsdp2").__name__, get_trainer_cls("entrostat_sync").__name__)
 """
 DOCTOR = """
-from entrostat.doctor import examine
+from entrostat.jobs.doctor import examine
 print([finding.state for finding in examine() if finding.part == "verl plug-in"][0])
 """
 BROKEN = """

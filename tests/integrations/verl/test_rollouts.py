@@ -16,8 +16,8 @@ from torch import Tensor
 
 from entrostat import recipes
 from entrostat.batch import TokenBatch
-from entrostat.embedded import SETTINGS
 from entrostat.recipes import Recipe
+from entrostat.recipes._embedded import SETTINGS
 
 PROMPTS, LENGTHS = [2, 2, 2, 3, 3, 3], [4, 2, 3, 1, 4, 3]
 KEYS = [f"uid_of_{prompt}_{session}_0" for prompt in "ab" for session in range(3)]

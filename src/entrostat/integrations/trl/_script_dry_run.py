@@ -7,9 +7,9 @@ from typing import Any
 
 from entrostat.errors import unknown_name
 from entrostat.integrations._hosts import measure_scale
+from entrostat.integrations.plan import Lora, Setup, meta_model, plan_memory, read_shape, sentences, verdict
 from entrostat.integrations.trl._refusals import refuse_conflicts, refuse_head
 from entrostat.integrations.trl._script_settings import Settings, split_of
-from entrostat.plan import Lora, Setup, meta_model, plan_memory, read_shape, sentences, verdict
 
 
 def check(settings: Settings) -> list[str]:

@@ -28,7 +28,7 @@ from typing import Any, cast
 import yaml
 
 from entrostat.errors import require_count
-from entrostat.hub import spare_unknown_hub
+from entrostat.integrations.hub import spare_unknown_hub
 from entrostat.integrations.trl import EntropyGRPOTrainer
 from entrostat.integrations.trl._script_arguments import REWARDS as REWARDS
 from entrostat.integrations.trl._script_arguments import DryRunArguments as DryRunArguments

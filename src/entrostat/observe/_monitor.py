@@ -1,0 +1,275 @@
+"""Three lines for people with their own loop: what their logits say about entropy, written as our records."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from entrostat.errors import require, require_count, require_finite, sentence, unknown_name
+from entrostat.losses import Tally
+from entrostat.observe import records
+from entrostat.observe.analysis._alarms import Alarm, alarms
+from entrostat.observe.analysis._curves import Curves, Point
+from entrostat.observe.files import replace_text
+from entrostat.observe.records import RecordWriter, StepRecord
+from entrostat.ops import token_stats
+
+_MADE_BY = "entrostat.monitor"
+_MEANS = ("entropy", "clamped_entropy", "kept_mass", "surprisal")
+_GIVEN = ("reward", "length", "coef", "bonus", "loss", "grad_norm", "clip_low", "clip_high", "silent_groups")
+_IGNORED = -100
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What a step's tokens said, as means over all of them."""
+
+    step: int
+    entropy: float
+    """Of the full next-token distribution, nats."""
+    clamped_entropy: float
+    """Of the kept tokens, renormalised, nats."""
+    kept_mass: float
+    """Probability of the kept tokens."""
+    surprisal: float
+    """Minus the log-probability of the targets, nats. For tokens just sampled at this temperature it equals the entropy
+    but for chance; far above it, logits and targets are not aligned or the temperature is another."""
+    alarms: list[Alarm]
+    """What is wrong with the run so far; looked for at every step, in long runs every half percent of their length."""
+
+
+class Monitor:
+    """Watches a training loop from its logits. Made by `entrostat.monitor`."""
+
+    def __init__(self, directory: Path, described: dict[str, Any], settings: dict[str, Any]) -> None:
+        self._directory, self._settings = directory, settings
+        self._writes = _rank() == 0
+        self._described = described
+        before = _open(directory, described) if self._writes else []
+        self._writer = RecordWriter(directory / "records.jsonl") if self._writes else None
+        self._values: dict[str, list[Point]] = {}
+        for record in before:
+            self._keep(record)
+        self._last = before[-1].step if before else 0
+        self._started = time.perf_counter() - ((before[-1].seconds or 0.0) if before else 0.0)
+        self._tallies = _zeros()
+        self._alarms: list[Alarm] = []
+
+    @torch.no_grad()
+    def observe(self, logits: Tensor, targets: Tensor, mask: Tensor | None = None) -> None:
+        """Add one micro-batch to the open step, without a gradient.
+
+        Args:
+            logits: `[B, T, V]` or `[N, V]`: row t is the distribution that token t was drawn from.
+            targets: `[B, T]` or `[N]`: the tokens, at the same places (shift first, if your model's are not).
+            mask: the same shape, nonzero where a token counts; without it every target but -100 does.
+
+        Raises:
+            ValueError: the shapes do not fit.
+            TypeError: `logits` not floating, `targets` not integer.
+        """
+        if mask is not None:
+            same = mask.shape == targets.shape
+            require(same, "mask", f"have the shape {tuple(targets.shape)} of `targets`", tuple(mask.shape))
+        chosen = targets != _IGNORED if mask is None else mask.bool() & (targets != _IGNORED)
+        # What stands at a masked place need not be a token.
+        stats = token_stats(logits.detach(), targets.masked_fill(~chosen, _IGNORED), **self._settings)
+        values = (stats.entropy, stats.clamped_entropy, stats.kept_mass, -stats.logprobs)
+        self._tallies = [total + Tally.of(value, chosen) for total, value in zip(self._tallies, values, strict=True)]
+
+    def step(self, *, step: int | None = None, **measured: float | None) -> Seen:
+        """End an optimizer step: write its record, and return what its tokens said.
+
+        Under `torch.distributed` every rank must call it: sums and counts are added up, and rank 0 writes.
+
+        Args:
+            step: its number; one more than the last without it. A number already written replaces that record and all
+                after it, as a loop needs that went back to a checkpoint.
+            measured: what else you know of the step: `reward`, `length`, `coef` and `bonus` (0 without), `loss`,
+                `grad_norm`, `clip_low`, `clip_high`, `silent_groups`.
+
+        Returns:
+            Means over all tokens observed since the last step on all ranks, and the alarms of the run so far.
+
+        Raises:
+            ValueError: no token was observed, or a quantity of another name was given.
+        """
+        for name in measured:
+            if name not in _GIVEN:
+                raise unknown_name("quantity", name, _GIVEN)
+        given = {name: require_finite(name, float(value)) for name, value in measured.items() if value is not None}
+        number = self._last + 1 if step is None else require_count("step", step, least=1)
+        means = self._close()
+        if self._writer is not None and number <= self._last:
+            self._rewind(self._writer, number - 1)
+        # A target the policy gives no probability has no finite surprisal; the other means stand.
+        taken = {name: means[name] for name in _MEANS[:3]}
+        seconds = round(time.perf_counter() - self._started, 3)
+        record = StepRecord(step=number, seconds=seconds, **{"coef": 0.0, "bonus": 0.0, **given, **taken})
+        if self._writer is not None:
+            self._writer.write(record)
+        self._keep(record)
+        self._last = number
+        self._look()
+        return Seen(number, **means, alarms=list(self._alarms))
+
+    def _look(self) -> None:
+        # Every look reads the whole run: at every step of a long one, that would grow with its square.
+        steps = len(self._values["entropy"])
+        if steps % max(1, steps // 200) == 0:
+            self._alarms = alarms(self._curves())
+
+    def _close(self) -> dict[str, float]:
+        sums = _over_ranks(torch.stack([tally.sums.cpu() for tally in self._tallies]))
+        self._tallies = _zeros()
+        means = [Tally(part).mean for part in sums]
+        filled = [value for value in means if value is not None]
+        if len(filled) < len(means):
+            raise ValueError("no token was observed in this step: call `observe` with an unmasked token before `step`.")
+        return dict(zip(_MEANS, filled, strict=True))
+
+    def _keep(self, record: StepRecord) -> None:
+        for name, value in dataclasses.asdict(record).items():
+            if name != "step" and value is not None:
+                self._values.setdefault(name, []).append((record.step, value))
+
+    def _rewind(self, writer: RecordWriter, step: int) -> None:
+        writer.rewind(step)
+        self._values = {name: [point for point in points if point[0] <= step] for name, points in self._values.items()}
+
+    def _curves(self) -> Curves:
+        return Curves(name=str(self._described["label"]), values=self._values, recipe="none")
+
+    def close(self) -> None:
+        """Mark the run as done; a report then takes its last values as final."""
+        if self._writes:
+            seconds = round(time.perf_counter() - self._started, 2)
+            _describe(
+                self._directory, {**self._described, "status": "done", "steps": self._last, "wall_seconds": seconds}
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
+
+
+def monitor(
+    directory: str | Path,
+    *,
+    clamp: float | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    temperature: float = 1.0,
+    label: str | None = None,
+    seed: int = 0,
+) -> Monitor:
+    """Watch your own training loop: entropy, clamped entropy, kept mass and alarms from logits you already have.
+
+        mean = sum over tokens of all micro-batches and ranks / their number
+
+    so the split into micro-batches does not change a digit beyond float64 rounding. `entrostat report DIR` and
+    `entrostat diagnose DIR` read what is written.
+
+    Args:
+        directory: where to write `run.json` and `records.jsonl`; made if missing. One that a monitor wrote before is
+            continued.
+        clamp: share of the vocabulary to drop, as AEnt does; `[0, 1)`.
+        top_k: number of likeliest tokens to keep, instead.
+        top_p: probability to keep, instead.
+        temperature: what the logits are divided by first: that of your sampling.
+        label: what a report calls the run; the directory's name without it.
+        seed: of the run, for a report over several.
+
+    Returns:
+        A `Monitor`; also a context manager that marks the run as done at its end.
+
+    Raises:
+        ValueError: the directory holds another run or damaged records, or cannot be written; two of `clamp`, `top_k`
+            and `top_p`, or one out of range.
+
+    Reference:
+        None: it measures.
+
+    Example:
+        >>> import tempfile, torch
+        >>> import entrostat as es
+        >>> logits, targets = torch.zeros(2, 3, 8), torch.zeros(2, 3, dtype=torch.long)
+        >>> watch = es.monitor(tempfile.mkdtemp(), clamp=0.5)
+        >>> watch.observe(logits, targets, torch.ones(2, 3))
+        >>> seen = watch.step(reward=0.25)
+        >>> round(seen.entropy, 4), round(seen.clamped_entropy, 4), seen.kept_mass, seen.alarms
+        (2.0794, 1.3863, 0.5, [])
+    """
+    path = Path(directory)
+    settings = {"clamp": clamp, "top_k": top_k, "top_p": top_p, "temperature": temperature}
+    # Refused here rather than in the middle of a run.
+    token_stats(torch.zeros(1, 2), torch.zeros(1, dtype=torch.long), **settings)  # pyright: ignore[reportArgumentType]
+    described: dict[str, Any] = {
+        "schema": 1,
+        "made_by": _MADE_BY,
+        "label": path.resolve().name if label is None else label,
+        "recipe": "none",
+        "parameters": {name: value for name, value in settings.items() if value is not None},
+        "seed": seed,
+        "steps": 0,
+        "status": "running",
+        "description": "Your own loop, watched by entrostat.monitor.",
+    }
+    return Monitor(path, described, settings)
+
+
+def _open(directory: Path, described: dict[str, Any]) -> list[StepRecord]:
+    info, log = directory / "run.json", directory / "records.jsonl"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        ours = not info.exists() or _made_by(info) == _MADE_BY
+        require(ours, "directory", "hold nothing, or what a monitor wrote", str(directory), "Choose another.")
+        before = records.read(log) if log.exists() else []
+        _describe(directory, described)
+    except OSError as error:
+        remedy = f"{error.strerror}. Choose another."
+        raise ValueError(sentence("directory", "be a place that can be written", str(directory), remedy)) from None
+    return [record for record in before if isinstance(record, StepRecord)]
+
+
+def _made_by(info: Path) -> object:
+    try:
+        found = json.loads(info.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    return found.get("made_by") if isinstance(found, dict) else None
+
+
+def _describe(directory: Path, described: dict[str, Any]) -> None:
+    replace_text(directory / "run.json", json.dumps(described, indent=1))
+
+
+def _zeros() -> list[Tally]:
+    return [Tally.zero() for _ in _MEANS]
+
+
+def _rank() -> int:
+    return torch.distributed.get_rank() if _distributed() else 0
+
+
+def _distributed() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _over_ranks(sums: Tensor) -> Tensor:
+    if not _distributed():
+        return sums
+    # NCCL moves tensors on its device only; every other backend takes them from the CPU.
+    there = sums.cuda() if torch.distributed.get_backend() == "nccl" else sums
+    torch.distributed.all_reduce(there)
+    return there.cpu()

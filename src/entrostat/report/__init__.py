@@ -1,5 +1,0 @@
-"""The HTML page about runs, made from records alone."""
-
-from entrostat.report._write import write_report as write_report
-
-__all__ = ["write_report"]

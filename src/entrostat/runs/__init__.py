@@ -1,9 +1,0 @@
-"""Running a job: one process per run, one directory per run, and nothing lost when either is killed."""
-
-from entrostat.runs._directory import JobDirectory as JobDirectory
-from entrostat.runs._directory import RunDirectory as RunDirectory
-from entrostat.runs._directory import run_directories as run_directories
-from entrostat.runs._dry_run import dry_run as dry_run
-from entrostat.runs._pool import run_job as run_job
-
-__all__ = ["JobDirectory", "RunDirectory", "dry_run", "run_directories", "run_job"]
