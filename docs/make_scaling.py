@@ -330,8 +330,8 @@ def page() -> str:
         *accuracy(),
         *prose(
             "**Extrapolated** by the same count (`entrostat.integrations.plan`; `entrostat run --dry-run` prints it",
-            "for a job) to models of the shapes of Qwen2.5: GiB of one GPU at its fullest moment, allowances for the CUDA",
-            "context, communication and fragmentation included;",
+            "for a job) to models of the shapes of Qwen2.5: GiB of one GPU at its fullest moment, allowances for",
+            "the CUDA context, communication and fragmentation included;",
             f"(in brackets) where that is more than {GPU}. All parameters trained,",
             "weights in fp32, products in bf16, AdamW, gradient checkpointing, flash attention, vLLM on other",
             "GPUs. No large model was run.",
