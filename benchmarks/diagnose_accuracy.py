@@ -17,7 +17,9 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from entrostat.observe.analysis import Curves, Law, alarms, fit_law
+from entrostat.observe.analysis.curves import Curves
+from entrostat.observe.analysis.findings import alarms
+from entrostat.observe.analysis.law import Law, fit_law
 from entrostat.observe.diagnose import read
 
 REAL = Path(__file__).parent / "results" / "diagnose"

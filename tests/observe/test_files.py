@@ -1,11 +1,13 @@
-"""Following a file that another process writes, and may replace."""
+"""Following a file that another process writes and may replace; reading what a run says of itself."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from entrostat.observe.files import Tail, replace_text
+import pytest
+
+from entrostat.observe.files import Tail, replace_text, run_description
 
 
 def test_only_whole_lines_and_each_once(tmp_path: Path) -> None:
@@ -52,3 +54,24 @@ def test_an_emptied_file_starts_over(tmp_path: Path) -> None:
     assert tail.new_lines() == []
     path.write_text("eins\n")
     assert tail.new_lines() == ["eins"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "is missing"),
+        ("{", "is not JSON text"),
+        ("[" * 100_000, "is not JSON text"),
+        ("[1]", "holds no JSON object"),
+        ('{"schema": 2}', "has schema 2, this version of entrostat reads 1"),
+    ],
+)
+def test_a_damaged_description_of_a_run_is_named(tmp_path: Path, text: str | None, says: str) -> None:
+    path = tmp_path / "run.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ValueError, match=says) as caught:
+        run_description(path)
+    assert str(path) in str(caught.value)
+    path.write_text('{"schema": 1, "label": "a"}')
+    assert run_description(path)["label"] == "a"

@@ -12,7 +12,8 @@ from torch import Tensor
 import entrostat as es
 from entrostat.observe import _monitor
 from entrostat.observe._monitor import Monitor
-from entrostat.observe.analysis import Alarm, Curves
+from entrostat.observe.analysis.curves import Curves
+from entrostat.observe.analysis.findings import Alarm
 from entrostat.observe.diagnose import diagnose
 from entrostat.observe.records import StepRecord, read
 from entrostat.observe.report._load import load
@@ -136,7 +137,8 @@ import json, sys, torch, torch.distributed as dist
 import entrostat as es
 from entrostat.observe import _monitor
 from entrostat.observe._monitor import Monitor
-from entrostat.observe.analysis import Alarm, Curves
+from entrostat.observe.analysis.curves import Curves
+from entrostat.observe.analysis.findings import Alarm
 rank, store, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
 torch.manual_seed(0)

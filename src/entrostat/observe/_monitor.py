@@ -15,9 +15,9 @@ from torch import Tensor
 from entrostat.errors import require, require_count, require_finite, sentence, unknown_name
 from entrostat.losses import Tally
 from entrostat.observe import records
-from entrostat.observe.analysis._alarms import Alarm, alarms
-from entrostat.observe.analysis._curves import Curves, Point
-from entrostat.observe.files import replace_text
+from entrostat.observe.analysis.curves import Curves, Point
+from entrostat.observe.analysis.findings import Alarm, alarms
+from entrostat.observe.files import RUN_SCHEMA, replace_text, run_description
 from entrostat.observe.records import RecordWriter, StepRecord
 from entrostat.ops import token_stats
 
@@ -215,7 +215,7 @@ def monitor(
     # Refused here rather than in the middle of a run.
     token_stats(torch.zeros(1, 2), torch.zeros(1, dtype=torch.long), **settings)  # pyright: ignore[reportArgumentType]
     described: dict[str, Any] = {
-        "schema": 1,
+        "schema": RUN_SCHEMA,
         "made_by": _MADE_BY,
         "label": path.resolve().name if label is None else label,
         "recipe": "none",
@@ -244,10 +244,9 @@ def _open(directory: Path, described: dict[str, Any]) -> list[StepRecord]:
 
 def _made_by(info: Path) -> object:
     try:
-        found = json.loads(info.read_text(encoding="utf-8"))
+        return run_description(info).get("made_by")
     except ValueError:
         return None
-    return found.get("made_by") if isinstance(found, dict) else None
 
 
 def _describe(directory: Path, described: dict[str, Any]) -> None:

@@ -7,8 +7,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+RUN_SCHEMA = 1
+"""Schema of a `run.json`."""
 _HEAD = 4096
-"""Bytes in which noise shows itself."""
+"""Bytes that are enough to see that a file is binary."""
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -107,17 +109,19 @@ def run_directories(path: Path, *, bare: bool = False) -> list[Path]:
 
 
 def run_description(path: Path) -> dict[str, Any]:
-    """Return the object a `run.json` holds.
+    """Return the object that a `run.json` holds.
 
     Raises:
-        ValueError: it is no JSON object, or of another schema.
+        ValueError: it is missing, no JSON object, or of another schema.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise ValueError(f"{path} is missing: {path.parent} is not the directory of a run.") from None
     except (ValueError, RecursionError):
         raise ValueError(f"{path} is not JSON text: remove the run's directory to start it anew.") from None
     if not isinstance(value, dict):
         raise ValueError(f"{path} holds no JSON object: remove the run's directory to start it anew.")
-    if value.get("schema") != 1:
-        raise ValueError(f"{path} has schema {value.get('schema')!r}, this version of entrostat reads 1.")
+    if value.get("schema") != RUN_SCHEMA:
+        raise ValueError(f"{path} has schema {value.get('schema')!r}, this version of entrostat reads {RUN_SCHEMA}.")
     return value

@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from entrostat.observe.analysis import Curves, Law, NoLaw, fit_law
+from entrostat.observe.analysis.curves import Curves
+from entrostat.observe.analysis.law import Law, NoLaw, fit_law
 
 
 def run(
@@ -55,7 +56,7 @@ FALLING = [1 - 0.01 * s for s in range(60)]
         (entropies(FALLING, FALLING), "did not clearly rise"),
         (entropies([0.2] * 30 + [2.0] * 30, FALLING), "entropy exploded"),
         (entropies([1.0 + 0.005 * s for s in range(60)], FALLING), "entropy rose"),
-        (entropies([90.0 - s for s in range(60)], FALLING), "no nats per token"),
+        (entropies([90.0 - s for s in range(60)], FALLING), "not in nats per token"),
     ],
 )
 def test_where_the_law_cannot_be_fitted_it_says_why(curves: Curves, says: str) -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from entrostat.observe.analysis._statistics import estimate, mean, medians, running_mean, smoothed, student_t
+from entrostat.observe.analysis.statistics import estimate, mean, medians, running_mean, smoothed, student_t
 from entrostat.observe.report._lines import outline, packed, thinned
 
 

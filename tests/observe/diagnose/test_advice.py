@@ -7,8 +7,8 @@ import re
 import pytest
 
 import entrostat as es
-from entrostat.observe.analysis import Curves
-from entrostat.observe.analysis._alarms import Alarm
+from entrostat.observe.analysis.curves import Curves
+from entrostat.observe.analysis.findings import Alarm
 from entrostat.observe.diagnose._advice import _ADVICE, advise
 from entrostat.observe.diagnose._diagnosis import of_curves
 from entrostat.observe.diagnose._remarks import remarks

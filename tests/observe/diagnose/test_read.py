@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from entrostat import cli
-from entrostat.observe.analysis import Curves
+from entrostat.observe.analysis.curves import Curves
 from entrostat.observe.diagnose import diagnose, read
 from entrostat.observe.records import EvaluationRecord, StepRecord, encode
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from entrostat.observe.analysis._alarms import alarms, exploded
+from entrostat.observe.analysis.findings import alarms, exploded
 from entrostat.observe.report._load import load
 
 MakeRun = Callable[..., Path]

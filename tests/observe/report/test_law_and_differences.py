@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from entrostat.observe.analysis import Law, NoLaw, fit_law
+from entrostat.observe.analysis.law import Law, NoLaw, fit_law
 from entrostat.observe.report._differences import baseline, clear, differences_said, paired
 from entrostat.observe.report._facts import groups
 from entrostat.observe.report._law_panel import group_law, law_drawings, performance

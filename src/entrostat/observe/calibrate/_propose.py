@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from entrostat.observe.analysis._alarms import INERT_MASS, INERT_SHARE
-from entrostat.observe.analysis._band import HIGH, LOW
+from entrostat.observe.analysis.findings import BAND_HIGH, BAND_LOW, INERT_MASS, INERT_SHARE
 from entrostat.observe.calibrate._measure import Kept, Measured, Push
 from entrostat.observe.report._text import number, percent
 
@@ -52,7 +51,7 @@ def propose(measured: Measured, push: Push, *, responses: int, start: float) -> 
     """
     keep = clamp_count(measured)
     base = start if keep is None else measured.by_count[keep].entropy
-    low, high = _round(LOW * base), _round(HIGH * base)
+    low, high = _round(BAND_LOW * base), _round(BAND_HIGH * base)
     initial, ceiling = _round(push.coef(INITIAL)), _round(push.coef(CEILING))
     clamp = "clamp=0.0" if keep is None else f"keep={keep}"
     return Proposal(
@@ -80,10 +79,10 @@ def _round(value: float) -> float:
 
 def _band(base: float, low: float, high: float) -> str:
     return (
-        f"Band: {low:g} to {high:g} nats, which is {LOW:.0%} to {HIGH:.0%} of the {number(base)} nats that the model "
-        "has under the proposed clamp. The upper edge lies below the start, so that the policy may first learn "
-        "what it can without a bonus; the lower edge leaves enough to explore with. The shares did best in a sweep on "
-        "the embedded model; move both up if you need more diversity."
+        f"Band: {low:g} to {high:g} nats, which is {BAND_LOW:.0%} to {BAND_HIGH:.0%} of the model's {number(base)} "
+        "nats under the proposed clamp. The upper edge lies below the start, so that the policy may first learn what "
+        "it can without a bonus; the lower edge leaves enough to explore with. The shares did best in a sweep on the "
+        "embedded model; move both up if you need more diversity."
     )
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from entrostat.observe.analysis import Alarm, Curves
-from entrostat.observe.analysis._band import HIGH, LOW
+from entrostat.observe.analysis.curves import Curves
+from entrostat.observe.analysis.findings import BAND_HIGH, BAND_LOW, Alarm
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class _Case:
         return max((value for _, value in self.curves.series("coef")), default=0.0)
 
     def band(self, **settings: float) -> str:
-        low, high = _digits(LOW * self.start), _digits(HIGH * self.start)
+        low, high = _digits(BAND_LOW * self.start), _digits(BAND_HIGH * self.start)
         given = "".join(f", {name}={_digits(value)}" for name, value in settings.items())
         return f"es.recipes.aent(low={low}, high={high}{given})"
 
@@ -81,10 +81,11 @@ def _collapsed(case: _Case) -> Advice:
         settings = {"initial": case.coef, "rate": case.coef, "floor": 0.0, "ceiling": 10 * case.coef}
         return _advice("collapsed", reason, "aent", case.band(**settings))
     reason = (
-        f"nothing paid for entropy. A band between {LOW:.0%} and {HIGH:.0%} of this run's {_digits(case.start)} nats "
-        "raises a coefficient once entropy has fallen to it. How large it must become depends on the model: as below "
-        "it stays in the published range, which may be too small; `entrostat calibrate --model DIR --data PROMPTS` "
-        "gives the line for yours. Without a bonus, clip_higher slows the fall where a batch has several updates"
+        f"nothing paid for entropy. A band between {BAND_LOW:.0%} and {BAND_HIGH:.0%} of this run's "
+        f"{_digits(case.start)} nats raises a coefficient once entropy has fallen to it. How large it must become "
+        "depends on the model: as below it stays in the published range, which may be too small; `entrostat calibrate "
+        "--model DIR --data PROMPTS` gives the line for yours. Without a bonus, clip_higher slows the fall where a "
+        "batch has several updates"
     )
     return _advice("collapsed", reason, "aent", case.band())
 
@@ -108,7 +109,7 @@ def _exploded(case: _Case) -> Advice:
         "no bonus was paid, so the rise comes from elsewhere: look at a wide upper clip bound, truncated responses and "
         "the sampling temperature first. EntroPIC's law also pushes entropy down, which a bonus cannot"
     )
-    return _advice("exploded", reason, "entropic", f"es.recipes.entropic(target={_digits(HIGH * case.start)})")
+    return _advice("exploded", reason, "entropic", f"es.recipes.entropic(target={_digits(BAND_HIGH * case.start)})")
 
 
 def _oscillated(case: _Case) -> Advice:

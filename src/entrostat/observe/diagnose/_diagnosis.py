@@ -7,8 +7,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from entrostat.observe.analysis import Alarm, Curves, Law, NoLaw, alarms, fit_law
-from entrostat.observe.analysis._alarms import WINDOW, end, start
+from entrostat.observe.analysis.curves import Curves
+from entrostat.observe.analysis.findings import WINDOW, Alarm, alarms, end_mean, start_mean
+from entrostat.observe.analysis.law import Law, NoLaw, fit_law
 from entrostat.observe.diagnose._advice import Advice, advise
 from entrostat.observe.diagnose._read import read
 from entrostat.observe.diagnose._remarks import remarks
@@ -26,7 +27,7 @@ class Diagnosis:
     def ends(self, name: str) -> tuple[float | None, float | None]:
         """Return the mean of the first and of the last steps of one quantity; None where it was not measured."""
         values = [value for _, value in self.curves.series(name)]
-        return start(values), end(values)
+        return start_mean(values), end_mean(values)
 
     @property
     def short(self) -> bool:
@@ -87,6 +88,6 @@ def of_curves(curves: Curves) -> Diagnosis:
     """Diagnose curves in memory."""
     findings = alarms(curves)
     values = [value for _, value in curves.series("entropy")]
-    first = start(values)
+    first = start_mean(values)
     known = first if first is not None and math.isfinite(first) and first > 0 else None
     return Diagnosis(curves=curves, findings=findings, law=fit_law(curves), advice=advise(curves, findings, known))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from entrostat.observe.analysis import Curves
+from entrostat.observe.analysis.curves import Curves
 from entrostat.observe.diagnose._names import KNOWN, Row, curves, numbers, plain
 
 STEPS = ("step", "global_step", "_step", "steps", "training/global_step", "trainer/global_step")

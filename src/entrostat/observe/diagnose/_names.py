@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from entrostat.observe.analysis import Curves
+from entrostat.observe.analysis.curves import Curves
 
 Row = tuple[int, Mapping[str, float]]
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from entrostat.observe import records
-from entrostat.observe.analysis import Curves
-from entrostat.observe.analysis._curves import of_records
+from entrostat.observe.analysis.curves import Curves, of_records
 from entrostat.observe.diagnose._lines import console, json_lines, separator, table
 from entrostat.observe.diagnose._tensorboard import event_files, tensorboard
 from entrostat.observe.diagnose._trl import newest_state, trainer_state

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from entrostat.observe.analysis import Curves
-from entrostat.observe.analysis._alarms import WINDOW, end, start
-from entrostat.observe.analysis._statistics import mean, running_mean
+from entrostat.observe.analysis.curves import Curves
+from entrostat.observe.analysis.findings import WINDOW, end_mean, start_mean
+from entrostat.observe.analysis.statistics import mean, running_mean
 from entrostat.observe.report._text import number, percent
 
 FELL = 0.5
@@ -26,7 +26,7 @@ def remarks(curves: Curves) -> list[str]:
 
 def _lost(curves: Curves) -> str:
     values = [value for _, value in curves.series("reward")]
-    first, last = start(values), end(values)
+    first, last = start_mean(values), end_mean(values)
     if len(values) < WINDOW or first is None or last is None:
         return ""
     best = max(first, *running_mean(values, WINDOW))

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from entrostat.observe.analysis import Curves
+from entrostat.observe.analysis.curves import Curves
 from entrostat.observe.diagnose._names import Row, curves
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from entrostat.observe.analysis import Curves
+from entrostat.observe.analysis.curves import Curves
 from entrostat.observe.diagnose._names import Row, curves, numbers
 
 

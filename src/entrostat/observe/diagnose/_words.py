@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import textwrap
 
-from entrostat.observe.analysis import Alarm, Curves, Law, NoLaw
-from entrostat.observe.analysis._alarms import COLLAPSED, EXPLODED, LEAKED, WINDOW
+from entrostat.observe.analysis.curves import Curves
+from entrostat.observe.analysis.findings import COLLAPSED, EXPLODED, LEAKED, WINDOW, Alarm
+from entrostat.observe.analysis.law import Law, NoLaw
 from entrostat.observe.diagnose._diagnosis import Diagnosis
 from entrostat.observe.diagnose._remarks import remarks
 from entrostat.observe.report._text import number, percent, visible

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from entrostat.observe.analysis._statistics import Estimate, estimate
+from entrostat.observe.analysis.statistics import Estimate, estimate
 from entrostat.observe.report._facts import Facts, Group
 from entrostat.observe.report._table import Column, columns, row, table
 from entrostat.observe.report._text import ABSENT, PLUS_MINUS, label, listed, with_interval

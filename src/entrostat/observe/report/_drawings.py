@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import Any
 
-from entrostat.observe.analysis._statistics import medians, quartiles, smoothed
+from entrostat.observe.analysis.statistics import medians, quartiles, smoothed
 from entrostat.observe.report._facts import Group
 from entrostat.observe.report._lines import Point, outline, packed, thinned
 from entrostat.observe.report._panels import Panel

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from entrostat.observe.analysis._alarms import Alarm, alarms, end, start
-from entrostat.observe.analysis._statistics import Estimate, estimate, mean, running_mean
+from entrostat.observe.analysis.findings import Alarm, alarms, end_mean, start_mean
+from entrostat.observe.analysis.statistics import Estimate, estimate, mean, running_mean
 from entrostat.observe.report._load import Run
 
 
@@ -129,14 +129,14 @@ def facts(run: Run) -> Facts:
     return Facts(
         run=run,
         alarms=alarms(run.curves),
-        entropy_start=start(entropy),
-        entropy=end(entropy),
-        clamped_entropy=end(_values(run, "clamped_entropy")),
-        kept_mass=end(_values(run, "kept_mass")),
+        entropy_start=start_mean(entropy),
+        entropy=end_mean(entropy),
+        clamped_entropy=end_mean(_values(run, "clamped_entropy")),
+        kept_mass=end_mean(_values(run, "kept_mass")),
         useless_peak=max(running_mean(useless, min(10, len(useless))), default=None) if useless else None,
-        useless_mass=end(useless),
-        reward=end(_values(run, "reward")),
-        silent_groups=end(_values(run, "silent_groups")),
+        useless_mass=end_mean(useless),
+        reward=end_mean(_values(run, "reward")),
+        silent_groups=end_mean(_values(run, "silent_groups")),
         in_band=_in_band(run),
         removed_mass=mean(1 - record.kept_mass for record in run.steps),
         removed_entropy=mean(removed),

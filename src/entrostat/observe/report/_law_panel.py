@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from entrostat.observe.analysis._law import LEAST, Law, NoLaw, blocked, fit_law, pairs
-from entrostat.observe.analysis._statistics import Estimate, estimate
+from entrostat.observe.analysis.law import LEAST_POINTS, Law, NoLaw, blocked, fit_law, pairs
+from entrostat.observe.analysis.statistics import Estimate, estimate
 from entrostat.observe.report._drawings import Drawing
 from entrostat.observe.report._facts import Group
 from entrostat.observe.report._panels import Panel
@@ -40,7 +40,7 @@ class GroupLaw:
 def performance(groups: list[Group]) -> str:
     """Return what all runs are judged by: accuracy where every run was evaluated often enough, else the reward."""
     runs = [run.curves for group in groups for run in group.runs if run.steps]
-    often = bool(runs) and all(len(curves.series("accuracy")) >= LEAST for curves in runs)
+    often = bool(runs) and all(len(curves.series("accuracy")) >= LEAST_POINTS for curves in runs)
     return "accuracy" if often else "reward"
 
 

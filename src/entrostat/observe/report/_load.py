@@ -11,7 +11,7 @@ from typing import Any
 
 from entrostat.errors import require
 from entrostat.observe import records
-from entrostat.observe.analysis._curves import Curves, of_records
+from entrostat.observe.analysis.curves import Curves, of_records
 from entrostat.observe.files import run_description, run_directories
 from entrostat.observe.records import EvaluationRecord, StepRecord
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from entrostat.observe.analysis._alarms import (
+from entrostat.observe.analysis.findings import (
     COLLAPSED,
     EXPLODED,
     INERT_MASS,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from entrostat.observe.analysis._alarms import LEAKED
-from entrostat.observe.analysis._statistics import estimate
+from entrostat.observe.analysis.findings import LEAKED
+from entrostat.observe.analysis.statistics import estimate
 from entrostat.observe.report._facts import Group, start_model
 from entrostat.observe.report._headline import Name
 from entrostat.observe.report._text import duration, listed, number, percent, with_interval

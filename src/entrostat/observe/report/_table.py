@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from entrostat.observe.analysis._statistics import Estimate, estimate
+from entrostat.observe.analysis.statistics import Estimate, estimate
 from entrostat.observe.report._facts import Facts, Group, start_model
 from entrostat.observe.report._load import Run
 from entrostat.observe.report._text import ABSENT, PLUS_MINUS, duration, label, number, percent, with_interval

@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from entrostat.observe.analysis._statistics import Estimate
+from entrostat.observe.analysis.statistics import Estimate
 
 ABSENT = "\N{EN DASH}"
 """Stands for a value nobody measured."""

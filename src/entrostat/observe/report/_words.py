@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from entrostat.observe.analysis._alarms import COLLAPSED, EXPLODED, INERT_MASS, INERT_SHARE, LEAKED, Alarm
-from entrostat.observe.analysis._statistics import Estimate, mean
+from entrostat.observe.analysis.findings import COLLAPSED, EXPLODED, INERT_MASS, INERT_SHARE, LEAKED, Alarm
+from entrostat.observe.analysis.statistics import Estimate, mean
 from entrostat.observe.report._facts import Facts, Group
 from entrostat.observe.report._load import Run
 from entrostat.observe.report._text import ABSENT, listed, number, percent, with_interval

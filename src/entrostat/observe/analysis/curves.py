@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,16 +36,20 @@ class Curves:
     """What the recipe acts on, as `recipes.describe` says it; empty where unknown."""
     parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     """Settings of the recipe."""
-
-    @functools.cached_property
-    def _finite(self) -> dict[str, list[Point]]:
-        return {}  # filled by `series`: every finding and every panel asks for the same few again
+    _finite: dict[str, list[Point]] = dataclasses.field(
+        default_factory=dict[str, list[Point]], init=False, repr=False, compare=False
+    )
 
     def series(self, name: str) -> list[Point]:
-        """Return (step, value) of one quantity where it was measured and finite. The list is shared: leave it be."""
+        """Return (step, value) of one quantity where it was measured and finite. Do not change the list."""
+        # Every finding and every panel asks for the same few quantities again.
         if name not in self._finite:
             self._finite[name] = [point for point in self.values.get(name, ()) if math.isfinite(point[1])]
         return self._finite[name]
+
+    def numbers(self, name: str) -> list[float]:
+        """Return the finite values of one quantity, without their steps."""
+        return [value for _, value in self.series(name)]
 
     def setting(self, name: str) -> float | None:
         """Return a number among the parameters, at any depth: a controller's settings are nested in them.
@@ -72,11 +75,11 @@ def of_records(records: Iterable[Record], **described: Any) -> Curves:
 
 
 class _Columns(Mapping[str, list[Point]]):
-    """The quantities of some records, each taken when it is asked for: long runs are millions of numbers."""
+    """The quantities of some records, each extracted on demand: a long run has millions of numbers."""
 
-    def __init__(self, lines: Sequence[Record]) -> None:
-        self._steps = [record for record in lines if isinstance(record, StepRecord)]
-        self._evaluations = [record for record in lines if isinstance(record, EvaluationRecord)]
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._steps = [record for record in records if isinstance(record, StepRecord)]
+        self._evaluations = [record for record in records if isinstance(record, EvaluationRecord)]
 
     def __getitem__(self, name: str) -> list[Point]:
         if name == "accuracy":
@@ -93,7 +96,7 @@ class _Columns(Mapping[str, list[Point]]):
 
 
 def _accuracy(evaluations: list[EvaluationRecord]) -> list[Point]:
-    # pass@1 on the problems that were asked most often; the least k there is where nobody drew single samples.
+    # pass@1 on the split that was evaluated most often; the least k there is where nobody drew single samples.
     by_split: dict[str, list[EvaluationRecord]] = {}
     for item in evaluations:
         if item.pass_at:

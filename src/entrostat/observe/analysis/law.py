@@ -9,7 +9,7 @@ In x = e^H the law is a line, and everything about it is closed form:
     var ceiling = s^2 g (1/n + (1 - mx)^2 / sum (x - mx)^2)   s^2: variance of the residuals
 
 The ceiling is linear in slope and intercept, so the delta method is exact here and no bootstrap is needed. Residuals
-of neighbouring steps are alike; g = (1 + r) / (1 - r), with their lag-one correlation r, makes up for it.
+of neighbouring steps are correlated; g = (1 + r) / (1 - r), with their lag-one correlation r, allows for it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import bisect
 import dataclasses
 import itertools
 import math
+import operator
 from collections.abc import Sequence
 
-from entrostat.observe.analysis._alarms import exploded
-from entrostat.observe.analysis._curves import Curves, Point
-from entrostat.observe.analysis._statistics import student_t
+from entrostat.observe.analysis.curves import Curves
+from entrostat.observe.analysis.findings import exploded
+from entrostat.observe.analysis.statistics import student_t
 
-LEAST = 8
+LEAST_POINTS = 8
 """Points below which no law is fitted."""
 BLOCKS = 40
 """Stretches of the run whose means are fitted: noise in H would flatten the slope, and single steps are noisy."""
@@ -53,7 +54,7 @@ class Law:
 
     @property
     def ceiling(self) -> float:
-        """R at H = 0: what is left to gain ends here, if the law goes on to hold."""
+        """R at H = 0: the most that can still be reached, if the law keeps holding."""
         return self.b - self.a
 
     def at(self, entropy: float) -> float:
@@ -63,13 +64,13 @@ class Law:
 
 @dataclasses.dataclass(frozen=True)
 class NoLaw:
-    """Why the law cannot be fitted."""
+    """Why no law was fitted."""
 
     reason: str
 
 
 def pairs(curves: Curves, performance: str | None = None) -> tuple[str, list[tuple[float, float]]]:
-    """Return what performance is called and (entropy, performance) in the order of the steps.
+    """Return the name of the performance and (entropy, performance) in the order of the steps.
 
     Args:
         curves: the run.
@@ -78,7 +79,7 @@ def pairs(curves: Curves, performance: str | None = None) -> tuple[str, list[tup
     """
     if performance != "reward":
         accuracy = _accuracy(curves)
-        if performance == "accuracy" or len(accuracy) >= LEAST:
+        if performance == "accuracy" or len(accuracy) >= LEAST_POINTS:
             return "accuracy", accuracy
     by_step = dict(curves.series("entropy"))
     return "reward", [(by_step[step], value) for step, value in curves.series("reward") if step in by_step]
@@ -86,23 +87,19 @@ def pairs(curves: Curves, performance: str | None = None) -> tuple[str, list[tup
 
 def _accuracy(curves: Curves) -> list[tuple[float, float]]:
     entropy = curves.series("entropy")
-    near = ((_before(entropy, step), value) for step, value in curves.series("accuracy"))
-    return [(h, value) for h, value in near if h is not None]
-
-
-def _step(point: Point) -> int:
-    return point[0]
-
-
-def _before(entropy: list[Point], step: int) -> float | None:
-    # The start model has no step before it: what the first step measured is its entropy, before any update.
-    first = bisect.bisect_right(entropy, step - NEAR, key=_step)
-    near = [value for _, value in entropy[first : bisect.bisect_right(entropy, max(step, 1), key=_step)]]
-    return sum(near) / len(near) if near else None
+    step_of = operator.itemgetter(0)
+    found: list[tuple[float, float]] = []
+    for step, value in curves.series("accuracy"):
+        # The start model has no step before it: its entropy is that of the first step, taken before any update.
+        first = bisect.bisect_right(entropy, step - NEAR, key=step_of)
+        near = [h for _, h in entropy[first : bisect.bisect_right(entropy, max(step, 1), key=step_of)]]
+        if near:
+            found.append((sum(near) / len(near), value))
+    return found
 
 
 def fit_law(curves: Curves, performance: str | None = None) -> Law | NoLaw:
-    """Fit the law to a run, or say why it cannot be.
+    """Fit the law to a run, or say why it cannot be fitted.
 
     Args:
         curves: the run; needs `entropy`, and `accuracy` or `reward`.
@@ -123,13 +120,13 @@ def fit_law(curves: Curves, performance: str | None = None) -> Law | NoLaw:
         (0.2, 0.9, 0.7)
     """
     performance, found = pairs(curves, performance)
-    if len(found) < LEAST:
+    if len(found) < LEAST_POINTS:
         missing = "neither reward nor accuracy is on record" if not found else f"only {len(found)} points are on record"
-        return NoLaw(f"{missing}; the fit needs {LEAST}")
+        return NoLaw(f"{missing}; the fit needs {LEAST_POINTS}")
     if exploded(curves):
-        return NoLaw("entropy exploded; the law tells what spending entropy buys, not what losing it costs")
+        return NoLaw("entropy exploded, and the law describes runs that spend entropy")
     if max(h for h, _ in found) > 20:
-        return NoLaw("the entropy is far above that of a language model, so these are no nats per token")
+        return NoLaw("the entropy is far above that of a language model, so it is not in nats per token")
     return _fit(blocked([(math.exp(h), r) for h, r in found]), performance)
 
 
@@ -151,13 +148,13 @@ def _fit(blocks: list[tuple[float, float]], performance: str) -> Law | NoLaw:
     if high - low < SPREAD:
         return NoLaw(f"entropy hardly moved, between {math.log(low):.3g} and {math.log(high):.3g} nats")
     if rise > SPREAD:
-        return NoLaw("entropy rose; the law tells what spending entropy buys, not what gaining it costs")
+        return NoLaw("entropy rose, and the law describes runs that spend entropy")
     if srr == 0:
         return NoLaw(f"the {performance} never changed")
     slope = sum((x - mx) * (r - mr) for x, r in blocks) / sxx
     residuals = [r - mr - slope * (x - mx) for x, r in blocks]
     squared = sum(e * e for e in residuals)
-    variance = squared / (n - 2) * _alike(residuals, squared)
+    variance = squared / (n - 2) * _correlation_factor(residuals, squared)
     t = student_t(n - 2)
     if slope + t * math.sqrt(variance / sxx) >= 0:
         return NoLaw(f"the {performance} did not clearly rise as entropy fell, so the law does not describe this run")
@@ -173,7 +170,7 @@ def _fit(blocks: list[tuple[float, float]], performance: str) -> Law | NoLaw:
     )
 
 
-def _alike(residuals: list[float], squared: float) -> float:
+def _correlation_factor(residuals: list[float], squared: float) -> float:
     if squared == 0:
         return 1.0
     r = sum(a * b for a, b in itertools.pairwise(residuals)) / squared
