@@ -13,8 +13,8 @@ from torch import Tensor
 
 from entrostat import measures
 from entrostat.measures import MEASURES, Measure
+from entrostat.ops import Support
 from entrostat.ops._reference import reference_token_stats
-from entrostat.ops._support import Support
 
 SETTINGS: dict[str, list[Measure]] = {
     "clamped": [measures.Clamped(clamp=0.0), measures.Clamped(clamp=0.33), measures.Clamped(clamp=0.9)],

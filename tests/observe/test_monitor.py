@@ -17,8 +17,8 @@ from entrostat.observe.analysis.findings import Alarm
 from entrostat.observe.diagnose import diagnose
 from entrostat.observe.records import StepRecord, read
 from entrostat.observe.report._load import load
+from entrostat.ops import Support
 from entrostat.ops._reference import reference_token_stats
-from entrostat.ops._support import support_of
 
 B, T, V = 6, 5, 16
 
@@ -33,7 +33,7 @@ def test_the_means_are_those_of_the_reference(tmp_path: Path) -> None:
     monitor = es.monitor(tmp_path, clamp=0.3, temperature=0.7)
     monitor.observe(logits, targets, mask)
     seen = monitor.step(reward=0.5)
-    stats = reference_token_stats(logits, targets, support=support_of(0.3, None, None), temperature=0.7)
+    stats = reference_token_stats(logits, targets, support=Support(clamp=0.3), temperature=0.7)
     for name, value in (("entropy", stats[1]), ("clamped_entropy", stats[2]), ("kept_mass", stats[3])):
         assert getattr(seen, name) == pytest.approx(float(value[mask.bool()].mean()), rel=1e-12)
     assert seen.surprisal == pytest.approx(float(-stats[0][mask.bool()].mean()), rel=1e-12)

@@ -6,10 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from entrostat.ops import TokenStats, _native, _native_rows, linear_token_stats
-from entrostat.ops._linear_token_stats import Head, head_stats
+from entrostat.ops import Head, Support, TokenStats, _native, _native_rows, head_stats, linear_token_stats
 from entrostat.ops._reference import reference_token_stats
-from entrostat.ops._support import Support
 
 SUPPORTS = [{}, {"clamp": 0.3}, {"top_k": 5}, {"top_p": 0.8}]
 MIX = (0.7, -1.3, 0.9, 0.4)
@@ -114,7 +112,7 @@ def test_any_number_of_rows_at_a_time(chunk_rows: int, keep: dict[str, float]) -
 
 
 def test_products_too_large_to_keep_are_formed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("entrostat.ops._linear_token_stats.KEPT_BYTES", 0)
+    monkeypatch.setattr("entrostat.ops._linear_token_stats.KEPT_PRODUCT_BYTES", 0)
     for chunk_rows in (None, 4):
         agree(17, 41, {"clamp": 0.3}, chunk_rows=chunk_rows)
 
@@ -218,18 +216,18 @@ def test_the_mass_on_watched_tokens(softcap: float | None) -> None:
     watched = torch.zeros(41)
     watched[[0, 5, 40]] = 1
     head = Head(support=Support(clamp=0.3), temperature=0.7, softcap=softcap, chunk_rows=3)
-    seen = head_stats(hidden, weight, bias, torch.zeros(7, dtype=torch.long), head, watched)[4]
+    seen = head_stats(hidden, weight, torch.zeros(7, dtype=torch.long), head, bias=bias, watched=watched).watched_mass
     z = hidden @ weight.t() + bias
     logits = z if softcap is None else softcap * torch.tanh(z / softcap)
     torch.testing.assert_close(seen, (logits / 0.7).softmax(-1)[:, [0, 5, 40]].sum(-1))
     assert not seen.requires_grad
-    assert (head_stats(hidden, weight, bias, torch.zeros(7, dtype=torch.long), head)[4] == 0).all()
+    assert (head_stats(hidden, weight, torch.zeros(7, dtype=torch.long), head, bias=bias).watched_mass == 0).all()
 
 
 def test_the_unchecked_form_still_refuses_a_target_out_of_range() -> None:
     hidden, weight, _ = operands(3, 41)
     with pytest.raises((ValueError, IndexError, RuntimeError)):
-        head_stats(hidden, weight, None, torch.tensor([0, 41, 2]), Head(chunk_rows=3))
+        head_stats(hidden, weight, torch.tensor([0, 41, 2]), Head(chunk_rows=3))
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from entrostat.ops import TokenStats, token_stats
+from entrostat.ops import Support, TokenStats, token_stats
 from entrostat.ops._reference import kept_mask, reference_token_stats
-from entrostat.ops._support import Support
 
 SUPPORTS = [{}, {"clamp": 0.3}, {"clamp": 0.97}, {"top_k": 3}, {"top_p": 0.8}]
 TOLERANCE = {  # of values, of gradients: what the dtype itself cannot resolve

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from entrostat.errors import sentence
 
-Estimator = Literal["crude", "smoothed", "smoothed_unbiased"]
+SequenceEstimator = Literal["crude", "smoothed", "smoothed_unbiased"]
 """Ways to estimate the gradient of a sequence's entropy."""
 
 # For a sequence a drawn from p(a) = prod_t p(a_t | a_<t), with H_t the entropy of p(. | a_<t):
@@ -19,7 +19,7 @@ Estimator = Literal["crude", "smoothed", "smoothed_unbiased"]
 # The second sum, ordered by the token that is differentiated: sum_t grad log p(a_t | a_<t) sum_{i>t} H_i.
 
 
-def sequence_entropy(logprobs: Tensor, entropy: Tensor, mask: Tensor, *, estimator: Estimator) -> Tensor:
+def sequence_entropy(logprobs: Tensor, entropy: Tensor, mask: Tensor, *, estimator: SequenceEstimator) -> Tensor:
     """Estimate of the sequence entropy from each sampled sequence; unbiased in value, not to be differentiated.
 
         crude:     -sum_t log p(a_t | a_<t)
@@ -54,7 +54,9 @@ def sequence_entropy(logprobs: Tensor, entropy: Tensor, mask: Tensor, *, estimat
     return torch.where(mask.bool(), values, 0).sum(-1).detach()
 
 
-def sequence_entropy_surrogate(logprobs: Tensor, entropy: Tensor, mask: Tensor, *, estimator: Estimator) -> Tensor:
+def sequence_entropy_surrogate(
+    logprobs: Tensor, entropy: Tensor, mask: Tensor, *, estimator: SequenceEstimator
+) -> Tensor:
     """Per token, something whose summed gradient estimates the gradient of the sequence entropy.
 
         crude:              sg(-log p(a)) log p(a_t | a_<t)              unbiased, noisy
@@ -101,8 +103,8 @@ def _after(values: Tensor) -> Tensor:
 
 
 def _check(logprobs: Tensor, entropy: Tensor, mask: Tensor, estimator: str) -> None:
-    if estimator not in get_args(Estimator):
-        raise ValueError(sentence("estimator", f"be one of {', '.join(get_args(Estimator))}", estimator))
+    if estimator not in get_args(SequenceEstimator):
+        raise ValueError(sentence("estimator", f"be one of {', '.join(get_args(SequenceEstimator))}", estimator))
     for name, value in (("entropy", entropy), ("mask", mask)):
         if value.shape != logprobs.shape:
             raise ValueError(sentence(name, f"have the shape of `logprobs`, {tuple(logprobs.shape)}", value.shape))

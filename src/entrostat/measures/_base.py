@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-from entrostat.ops._support import Support
+from entrostat.ops import Support
 
 
 @runtime_checkable

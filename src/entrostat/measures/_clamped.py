@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from entrostat.ops._support import Support
-from entrostat.ops._token_stats import entropies
+from entrostat.ops import Support, token_entropies
 
 
 def clamped(logits: Tensor, *, clamp: float, temperature: float = 1.0) -> Tensor:
@@ -42,7 +41,7 @@ def clamped(logits: Tensor, *, clamp: float, temperature: float = 1.0) -> Tensor
         >>> round(float(clamped(logits, clamp=0.5)), 4)  # two equal tokens are left: log 2
         0.6931
     """
-    return entropies(logits, Support(clamp=clamp), temperature)[1]
+    return token_entropies(logits, support=Support(clamp=clamp), temperature=temperature).clamped_entropy
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from entrostat.errors import require_count, sentence
 from entrostat.measures._shannon import shannon
-from entrostat.ops._support import Support
+from entrostat.ops import Support
 
 
 def normalized(logits: Tensor, *, allowed: Tensor | None = None, temperature: float = 1.0) -> Tensor:

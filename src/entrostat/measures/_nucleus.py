@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from entrostat.ops._support import Support
-from entrostat.ops._token_stats import entropies
+from entrostat.ops import Support, token_entropies
 
 
 def nucleus(logits: Tensor, *, top_p: float, crossing: bool = True, temperature: float = 1.0) -> Tensor:
@@ -40,7 +39,9 @@ def nucleus(logits: Tensor, *, top_p: float, crossing: bool = True, temperature:
         >>> round(float(nucleus(logits, top_p=0.7)), 4)  # keeps 0.6 and the crossing 0.3: H(2/3, 1/3)
         0.6365
     """
-    return entropies(logits, Support(top_p=top_p, crossing=crossing), temperature)[1]
+    return token_entropies(
+        logits, support=Support(top_p=top_p, crossing=crossing), temperature=temperature
+    ).clamped_entropy
 
 
 @dataclass(frozen=True, kw_only=True)

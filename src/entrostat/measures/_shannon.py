@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from entrostat.ops._support import Support
-from entrostat.ops._token_stats import entropies
+from entrostat.ops import Support, token_entropies
 
 
 def shannon(logits: Tensor, *, temperature: float = 1.0) -> Tensor:
@@ -34,7 +33,7 @@ def shannon(logits: Tensor, *, temperature: float = 1.0) -> Tensor:
         >>> round(float(shannon(torch.zeros(4))), 4)  # log 4
         1.3863
     """
-    return entropies(logits, None, temperature)[0]
+    return token_entropies(logits, temperature=temperature).entropy
 
 
 @dataclass(frozen=True)

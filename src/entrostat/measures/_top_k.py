@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from entrostat.ops._support import Support
-from entrostat.ops._token_stats import entropies
+from entrostat.ops import Support, token_entropies
 
 
 def top_k(logits: Tensor, *, k: int, temperature: float = 1.0) -> Tensor:
@@ -36,7 +35,7 @@ def top_k(logits: Tensor, *, k: int, temperature: float = 1.0) -> Tensor:
         >>> round(float(top_k(torch.tensor([2.0, 2.0, 2.0, 1.0]), k=3)), 4)  # log 3
         1.0986
     """
-    return entropies(logits, Support(top_k=k), temperature)[1]
+    return token_entropies(logits, support=Support(top_k=k), temperature=temperature).clamped_entropy
 
 
 @dataclass(frozen=True, kw_only=True)

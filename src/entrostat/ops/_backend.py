@@ -74,6 +74,19 @@ def pick(z: Tensor, name: str | None = None) -> Rows:
     return _rows if missing("native", z.device) else _native_rows
 
 
+def available_backends(device: torch.device) -> list[str]:
+    """Return the names of the implementations that can be used on a device of this machine; see `token_stats`.
+
+    Args:
+        device: where the logits are.
+
+    Example:
+        >>> "torch" in available_backends(torch.device("cpu"))
+        True
+    """
+    return [name for name in BACKENDS if missing(name, device) is None]
+
+
 def missing(name: str, device: torch.device) -> str | None:
     """Return why a backend cannot be used on a device; None if it can."""
     if name == "native":

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,25 +25,67 @@ from entrostat.ops._backend import pick
 from entrostat.ops._chunks import backward_chunks, forward_chunks, row_slices, slice_grads, stack_chunks
 from entrostat.ops._rows import RowGrads, RowStats, compute_dtype
 from entrostat.ops._support import Support, check_targets, check_temperature, support_of
-from entrostat.ops._token_stats import TokenStats, rows_per_chunk
+from entrostat.ops._token_stats import TokenStats
 
-KEPT_BYTES = 64 << 20
-"""Up to this size in all, the products are kept from the forward to the backward pass, which saves one in four."""
+KEPT_PRODUCT_BYTES = 64 << 20
+"""Up to this size in all, the products hidden @ weight.T are kept from the forward to the backward pass of a fused
+head, which saves one matrix product in four."""
+
+SAVED_ROW_BYTES = 4 * len(RowStats._fields) + 8
+"""Bytes that a fused head saves per token from the forward to the backward pass: fp32 statistics and the target."""
+
+_WORKSPACE_LOGITS = 1 << 25
+"""Logits of a fused head that are held at a time, 128 MB in fp32: matrix products want many rows, memory few."""
+
+
+def rows_per_chunk(vocab: int) -> int:
+    """Rows of logits that a fused head holds at a time where nobody says how many.
+
+    Args:
+        vocab: tokens of the vocabulary.
+
+    Returns:
+        At least 1: 128 MB of logits in fp32.
+
+    Example:
+        >>> rows_per_chunk(151_936)
+        220
+    """
+    return max(1, _WORKSPACE_LOGITS // vocab)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """How a head turns a product into logits, and which tokens are kept: all that is chosen, in one value."""
+    """How a language model's head turns hidden states into logits, and which tokens are kept; for `head_stats`.
+
+        logits = softcap * tanh(logit_scale * (hidden @ weight.T + bias) / softcap) / temperature
+
+    Args:
+        support: the tokens that the clamped entropy keeps; None keeps all.
+        temperature: what the logits are divided by, after the softcap.
+        softcap: bound of the logits; None for none.
+        logit_scale: factor on the product, before the softcap.
+        chunk_rows: rows worked on at a time; None for `rows_per_chunk`.
+        gathered: called with weight and bias and entered around the backward pass's use of them: hosts that shard
+            parameters gather them here.
+        backend: the implementation; None takes the environment's choice, else the fastest.
+
+    Example:
+        >>> Head(support=Support(clamp=0.3), softcap=30.0).temperature
+        1.0
+    """
 
     support: Support | None = None
     temperature: float = 1.0
     softcap: float | None = None
     logit_scale: float = 1.0
-    chunk_rows: int
+    chunk_rows: int | None = None
     gathered: Callable[[Tensor, Tensor | None], AbstractContextManager[Any]] = lambda weight, bias: nullcontext()
-    """Entered around the backward pass's use of weight and bias: hosts that shard parameters gather them here."""
-
     backend: str | None = None
+
+    def rows_at_once(self, vocab: int) -> int:
+        """Rows worked on at a time."""
+        return self.chunk_rows or rows_per_chunk(vocab)
 
     def logits(self, z: Tensor) -> tuple[Tensor, float]:
         """Return `x` and `scale` with logits `scale * x`, from a product `z [n, V]`; `x` is `z` without a softcap."""
@@ -118,27 +160,58 @@ def linear_token_stats(
         temperature=check_temperature(temperature),
         softcap=None if softcap is None else _positive("softcap", softcap),
         logit_scale=require_finite("logit_scale", logit_scale),
-        chunk_rows=chunk_rows or rows_per_chunk(weight.shape[0]),
+        chunk_rows=chunk_rows,
         backend=backend,
     )
-    outputs = head_stats(hidden.reshape(-1, hidden.shape[-1]), weight, bias, targets.reshape(-1), head)[:4]
-    return TokenStats(*(output.view(targets.shape) for output in outputs))
+    found = head_stats(hidden.reshape(-1, hidden.shape[-1]), weight, targets.reshape(-1), head, bias=bias)
+    return TokenStats(*(value.view(targets.shape) for value in found[:4]))
+
+
+class HeadStats(NamedTuple):
+    """Statistics of next-token distributions from a fused head, each `[N]`; the first four carry gradients."""
+
+    logprobs: Tensor
+    """Log-probability of the target, nats."""
+    entropy: Tensor
+    """Shannon entropy of the full distribution, nats."""
+    clamped_entropy: Tensor
+    """Shannon entropy of the kept tokens, renormalised, nats; equals `entropy` where nothing is dropped."""
+    kept_mass: Tensor
+    """Probability of the kept tokens before they are renormalised, in (0, 1]."""
+    watched_mass: Tensor
+    """Probability of the watched tokens, without gradient; 0 if none are watched."""
 
 
 def head_stats(
     hidden: Tensor,
     weight: Tensor,
-    bias: Tensor | None,
     targets: Tensor,
     head: Head,
+    *,
+    bias: Tensor | None = None,
     watched: Tensor | None = None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The unchecked form for hosts: `[N, D]` and `[N]` in, the four statistics and the mass on watched tokens out.
+) -> HeadStats:
+    """`linear_token_stats` for hosts: rows only, all settings in one value, no checks, and the mass on watched tokens.
 
-    `watched [V]` is 1 for the tokens whose total probability is to be reported (no gradient), else 0; without it the
-    fifth output is zero.
+    Args:
+        hidden: `[N, D]` last hidden states.
+        weight: `[V, D]` the head's matrix.
+        targets: `[N]` integers; -100 skips a row's log-prob and every gradient of the row.
+        head: everything else about the head.
+        bias: `[V]`, optional.
+        watched: `[V]`, 1 for the tokens whose total probability is reported, else 0.
+
+    Returns:
+        `HeadStats` of tensors `[N]`, fp32 (float64 for float64 input).
+
+    Example:
+        >>> import torch
+        >>> hidden, weight, yes = torch.zeros(1, 4), torch.ones(8, 4), torch.arange(8) < 2
+        >>> found = head_stats(hidden, weight, torch.tensor([5]), Head(), watched=yes.float())
+        >>> round(float(found.entropy), 4), float(found.watched_mass)  # eight equal tokens, two of them watched
+        (2.0794, 0.25)
     """
-    return _LinearTokenStats.apply(hidden, weight, bias, targets, head, watched)
+    return HeadStats(*_LinearTokenStats.apply(hidden, weight, bias, targets, head, watched))
 
 
 def _positive(name: str, value: float) -> float:
@@ -180,10 +253,10 @@ class _LinearTokenStats(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         dtype = _product_dtype(hidden)
         weight_, bias_ = weight.to(dtype), None if bias is None else bias.to(dtype)
-        keep = any(ctx.needs_input_grad) and len(hidden) * len(weight) * dtype.itemsize <= KEPT_BYTES
+        keep = any(ctx.needs_input_grad) and len(hidden) * len(weight) * dtype.itemsize <= KEPT_PRODUCT_BYTES
         parts: list[RowStats] = []
         ctx.products = []
-        for rows in row_slices(len(hidden), head.chunk_rows):
+        for rows in row_slices(len(hidden), head.rows_at_once(len(weight))):
             z = _product(hidden[rows].to(dtype), weight_, bias_)
             x, scale = head.logits(z)
             parts.append(forward_chunks(pick(x, head.backend), x, targets[rows], head.support, scale, watched))
@@ -214,7 +287,7 @@ def _head_gradients(ctx: Any, row_grads: RowGrads) -> tuple[Tensor | None, Tenso
     grad_hidden = torch.empty_like(hidden) if wants_hidden else None
     grad_weight = torch.zeros_like(weight, dtype=compute_dtype(weight.dtype)) if wants_weight else None
     grad_bias = torch.zeros_like(bias, dtype=compute_dtype(bias.dtype)) if bias is not None and wants_bias else None
-    for rows in row_slices(len(hidden), head.chunk_rows):
+    for rows in row_slices(len(hidden), head.rows_at_once(len(weight))):
         hidden_ = hidden[rows].to(dtype)
         z = next(products, None)
         if z is None:

@@ -36,7 +36,12 @@ class Support:
             only the likeliest token is left where that one holds `top_p` by itself.
 
     Raises:
-        ValueError, TypeError: a setting outside its range, or two of them together.
+        TypeError: a setting that is no number.
+        ValueError: a setting outside its range, or two of the three together.
+
+    Example:
+        >>> Support(clamp=0.25).kept(8), Support(top_k=5).kept(8)
+        (6, 5)
     """
 
     clamp: float | None = None
@@ -133,6 +138,26 @@ def _compare(x: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
 def _reaching(x: Tensor, tau: Tensor) -> Tensor:
     # Compared straight into floats: half the time of booleans that are converted or counted afterwards.
     return torch.ge(x, tau.unsqueeze(-1), out=torch.empty_like(x))
+
+
+def kept_weights(logits: Tensor, support: Support | None) -> Tensor:
+    """Return the weight `[n, V]` with which a rule keeps each token of `logits [n, V]`, without gradient.
+
+        1 above the cut, r / n for the n tokens that tie at it and share r places, 0 below
+
+    Args:
+        logits: `[n, V]`, fp32 or float64, already divided by the temperature (it matters to `top_p` alone).
+        support: the rule; None keeps every token.
+
+    Returns:
+        `[n, V]` in the logits' dtype.
+
+    Example:
+        >>> kept_weights(torch.tensor([[3.0, 1.0, 1.0, 0.0]]), Support(top_k=2))
+        tensor([[1.0000, 0.5000, 0.5000, 0.0000]])
+    """
+    x = logits.detach()
+    return torch.ones_like(x) if support is None else weights(x, *cut(x, support))
 
 
 def weights(x: Tensor, tau: Tensor, tie_weight: Tensor) -> Tensor:

@@ -16,10 +16,14 @@ from entrostat.errors import require, require_count
 from entrostat.ops._backend import Rows, pick
 from entrostat.ops._chunks import backward_chunks, forward_chunks, slice_grads, stack_chunks
 from entrostat.ops._rows import RowGrads, RowStats
-from entrostat.ops._support import Support, check_logits, check_targets, check_temperature, support_of
-
-_WORKSPACE_LOGITS = 1 << 25
-"""Logits of a fused head that are held at a time, 128 MB in fp32: matrix products want many rows, memory few."""
+from entrostat.ops._support import (
+    Support,
+    check_logits,
+    check_target_range,
+    check_targets,
+    check_temperature,
+    support_of,
+)
 
 
 class TokenStats(NamedTuple):
@@ -89,21 +93,45 @@ def token_stats(
         >>> [round(float(value), 4) for value in stats]
         [-0.4076, 0.8325, 0.5822, 0.91]
     """
-    support = support_of(clamp, top_k, top_p)
-    chosen = checked(logits, targets, support, temperature, chunk_rows, overwrite, backend)
+    chosen = _checked(logits, targets, clamp, top_k, top_p, temperature, chunk_rows, overwrite, backend)
     return TokenStats(*_TokenStats.apply(logits, targets, chosen))
 
 
-def checked(
+def check_token_stats(logits: Tensor, targets: Tensor, **settings: Any) -> None:
+    """Make every check of a `token_stats` call and compute nothing; `entrostat bench` times this.
+
+    Args:
+        logits: as in `token_stats`.
+        targets: as in `token_stats`.
+        settings: the keywords of `token_stats`.
+
+    Raises:
+        TypeError: as in `token_stats`.
+        ValueError: as in `token_stats`.
+
+    Example:
+        >>> import torch
+        >>> check_token_stats(torch.zeros(2, 8), torch.tensor([0, 8]))
+        Traceback (most recent call last):
+        ValueError: `targets` must be tokens in [0, 8) or -100, got targets=(0, 8).
+    """
+    _checked(logits, targets, **settings)
+    check_target_range(targets, logits.shape[-1])
+
+
+def _checked(
     logits: Tensor,
     targets: Tensor,
-    support: Support | None,
+    clamp: float | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
     temperature: float = 1.0,
     chunk_rows: int | None = None,
     overwrite: bool = False,
     backend: str | None = None,
 ) -> Chosen:
-    """Check everything a call was given, once, and return what is chosen; `entrostat bench` prints what this costs."""
+    """Check everything a call was given, once, and return what is chosen."""
+    support = support_of(clamp, top_k, top_p)
     check_logits(logits)
     check_targets(targets, logits.shape[:-1])
     _check_overwrite(logits, overwrite)
@@ -120,16 +148,41 @@ def _check_overwrite(logits: Tensor, overwrite: bool) -> None:
     require(owned, "overwrite", "be False for logits that are a leaf or share memory between rows", overwrite)
 
 
-def rows_per_chunk(vocab: int) -> int:
-    """Rows of logits a fused head holds at a time."""
-    return max(1, _WORKSPACE_LOGITS // vocab)
+class TokenEntropies(NamedTuple):
+    """Entropies of next-token distributions, one value per token; all three carry gradients."""
+
+    entropy: Tensor
+    """Shannon entropy of the full distribution, nats."""
+    clamped_entropy: Tensor
+    """Shannon entropy of the kept tokens, renormalised, nats; equals `entropy` where nothing is dropped."""
+    kept_mass: Tensor
+    """Probability of the kept tokens before they are renormalised, in (0, 1]."""
 
 
-def entropies(logits: Tensor, support: Support | None, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return entropy, clamped entropy and kept mass `[...]` of `logits [..., V]`: `token_stats` without targets."""
+def token_entropies(logits: Tensor, *, support: Support | None = None, temperature: float = 1.0) -> TokenEntropies:
+    """Entropy, clamped entropy and kept mass of every token, from logits: `token_stats` without targets.
+
+    Args:
+        logits: `[..., V]`, as in `token_stats`.
+        support: the tokens that the clamped entropy keeps; None keeps all.
+        temperature: what the logits are divided by first.
+
+    Returns:
+        `TokenEntropies` of tensors `[...]`, fp32 (float64 for float64 logits).
+
+    Raises:
+        TypeError: `logits` is not a floating tensor.
+        ValueError: fewer than two tokens, or `temperature` not positive.
+
+    Example:
+        >>> import torch
+        >>> found = token_entropies(torch.tensor([2.0, 1.0, 0.0, -9.0]), support=Support(clamp=0.5))
+        >>> [round(float(value), 4) for value in found]
+        [0.8325, 0.5822, 0.91]
+    """
     check_logits(logits)
     chosen = Chosen(support, 1 / check_temperature(temperature), None, False, pick(logits))
-    return _TokenStats.apply(logits, None, chosen)[1:]
+    return TokenEntropies(*_TokenStats.apply(logits, None, chosen)[1:])
 
 
 class Chosen(NamedTuple):

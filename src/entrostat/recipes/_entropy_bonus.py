@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from entrostat.controllers import Constant, Controller
-from entrostat.losses._sequence_entropy import Estimator
+from entrostat.losses import SequenceEstimator
 from entrostat.measures import Measure, Shannon
 from entrostat.recipes._base import Paper, Recipe
 from entrostat.terms import EntropyBonus
@@ -33,7 +33,7 @@ def entropy_bonus(
     coef: float | None = None,
     controller: Controller[Any] | None = None,
     measure: Measure | None = None,
-    estimator: Estimator = "smoothed",
+    estimator: SequenceEstimator = "smoothed",
 ) -> Recipe:
     """The host's loss minus `coef` times the mean token entropy.
 

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from entrostat.batch import TokenBatch
 from entrostat.errors import require_count, sentence, unknown_name
-from entrostat.losses import sequence_entropy_surrogate
-from entrostat.losses._sequence_entropy import Estimator
+from entrostat.losses import SequenceEstimator, sequence_entropy_surrogate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +49,11 @@ class EntropyBonus:
     """
 
     keep: int | None = None
-    estimator: Estimator = "smoothed"
+    estimator: SequenceEstimator = "smoothed"
 
     def __post_init__(self) -> None:
-        if self.estimator not in get_args(Estimator):
-            raise unknown_name("estimator", self.estimator, get_args(Estimator))
+        if self.estimator not in get_args(SequenceEstimator):
+            raise unknown_name("estimator", self.estimator, get_args(SequenceEstimator))
         if self.keep is not None:
             require_count("keep", self.keep, least=2)
 

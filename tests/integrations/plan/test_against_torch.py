@@ -86,8 +86,8 @@ def test_activations_with_checkpointing(mode: str) -> None:
 @pytest.mark.parametrize("few", [True, False])
 def test_the_fused_head(few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     config = configs()["llama not tied"]
-    monkeypatch.setattr("entrostat.ops._linear_token_stats.KEPT_BYTES", 1 << 30 if few else 0)
-    monkeypatch.setattr("entrostat.integrations.plan._head.KEPT_BYTES", 1 << 30 if few else 0)
+    monkeypatch.setattr("entrostat.ops._linear_token_stats.KEPT_PRODUCT_BYTES", 1 << 30 if few else 0)
+    monkeypatch.setattr("entrostat.integrations.plan._head.KEPT_PRODUCT_BYTES", 1 << 30 if few else 0)
     chosen = setup("float32", sequences=16)
     hidden = torch.randn(chosen.rows, 64, requires_grad=True)
     weight, targets = torch.randn(128, 64, requires_grad=True), torch.zeros(chosen.rows, dtype=torch.long)

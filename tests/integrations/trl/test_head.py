@@ -9,8 +9,8 @@ import torch
 from trl.trainer.utils import add_fused_lm_head
 
 from entrostat.integrations.trl._head import SLOTS, HeadOutputs, install_head
+from entrostat.ops import Support
 from entrostat.ops._reference import reference_token_stats
-from entrostat.ops._support import Support
 
 from .conftest import needs_trl_s_kernel, tiny_model
 

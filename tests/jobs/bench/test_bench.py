@@ -13,7 +13,7 @@ import torch
 from entrostat.jobs import bench
 from entrostat.jobs.bench import _bench, _measure, _providers
 from entrostat.jobs.bench._measure import Case
-from entrostat.ops import token_stats
+from entrostat.ops import available_backends, token_stats
 
 TINY = (Case(dtype="float32", rows=4, vocab=50), Case(dtype="float32", rows=4, vocab=50, features=8))
 
@@ -63,7 +63,7 @@ def test_json_is_all_that_is_printed(tiny: None, capsys: pytest.CaptureFixture[s
 
 def test_all_our_implementations_take_part() -> None:
     names = Case(dtype="float32", rows=2, vocab=10).steps(compiled=False)
-    for backend in _providers.available(torch.device("cpu")):
+    for backend in available_backends(torch.device("cpu")):
         assert f"entrostat {backend}" in names
 
 

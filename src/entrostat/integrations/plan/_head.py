@@ -12,9 +12,7 @@ from dataclasses import dataclass
 
 from entrostat.integrations.plan._setup import BYTES, Setup
 from entrostat.integrations.plan._shape import ModelShape
-from entrostat.ops._linear_token_stats import KEPT_BYTES
-from entrostat.ops._rows import RowStats
-from entrostat.ops._token_stats import rows_per_chunk
+from entrostat.ops import KEPT_PRODUCT_BYTES, SAVED_ROW_BYTES, rows_per_chunk
 
 TRL_TILE = (4096, 32768)
 """Rows and columns of the tile of logits that TRL's own fused head works on."""
@@ -49,8 +47,8 @@ def head_bytes(shape: ModelShape, setup: Setup) -> HeadBytes:
     rows, vocab, size = setup.rows, shape.vocab, setup.compute_bytes
     at_once = min(rows, rows_per_chunk(vocab))
     logits, chunk = rows * vocab * size, at_once * vocab * size
-    few = logits <= KEPT_BYTES
-    statistics = rows * (4 * len(RowStats._fields) + 8)
+    few = logits <= KEPT_PRODUCT_BYTES
+    statistics = rows * SAVED_ROW_BYTES
     # Autocast's copies of the matrix and of a chunk's hidden states; then a chunk's product with the matrix.
     copy = (shape.head_parameters + at_once * shape.hidden) * size if setup.autocast else 0
     product = at_once * shape.hidden * size

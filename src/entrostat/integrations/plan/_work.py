@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from entrostat.integrations.plan._setup import Setup
 from entrostat.integrations.plan._shape import ModelShape
-from entrostat.ops._linear_token_stats import KEPT_BYTES
+from entrostat.ops import KEPT_PRODUCT_BYTES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ def work(shape: ModelShape, setup: Setup) -> Work:
     weights = shape.active - shape.embedding_parameters
     passes = 4 if setup.checkpointing else 3
     masked = 2 if setup.padded and setup.attention == "sdpa" else 1
-    kept = setup.rows * shape.vocab * setup.compute_bytes <= KEPT_BYTES
+    kept = setup.rows * shape.vocab * setup.compute_bytes <= KEPT_PRODUCT_BYTES
     return Work(
         blocks=2.0 * passes * weights * setup.tokens,
         attention=2.0 * passes * masked * shape.layers * shape.queries * setup.length * setup.tokens,

@@ -17,9 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entrostat.ops._linear_token_stats import Head, head_stats
-from entrostat.ops._support import Support
-from entrostat.ops._token_stats import rows_per_chunk
+from entrostat.ops import Head, Support, head_stats
 
 SLOTS = {"clamped_entropy": "log_sum_sq_probs", "kept_mass": "mean_logits", "watched_mass": "is_top1"}
 """Our name -> the field of TRL's output that carries it."""
@@ -75,7 +73,6 @@ class _Dispatch:
             temperature=temperature,
             softcap=softcap,
             logit_scale=logit_scale,
-            chunk_rows=rows_per_chunk(weight.shape[0]),
             gathered=_trl_utils().maybe_gather_lm_head_ctx,
         )
         watched = outputs.watched if outputs.measuring else None
@@ -83,7 +80,7 @@ class _Dispatch:
             watched = outputs.watched = watched.to(hidden.device)
         if outputs.scale is not None:
             return _scaled(hidden, weight, bias, targets, head, watched, outputs)
-        logprobs, entropy, clamped, mass, seen = head_stats(hidden, weight, bias, targets, head, watched)
+        logprobs, entropy, clamped, mass, seen = head_stats(hidden, weight, targets, head, bias=bias, watched=watched)
         if not outputs.measuring:
             return logprobs, entropy, None, None, None
         if outputs.logit_stats:
@@ -102,11 +99,11 @@ def _scaled(
     factors = factors.reshape(-1) if len(hidden) == factors.numel() else factors[scored]
     # Logits are linear in the hidden state: heads with a bias or a softcap were refused at construction.
     scaled = hidden * factors.to(hidden.device, hidden.dtype).unsqueeze(-1)
-    logprobs = head_stats(scaled, weight, bias, targets, dataclasses.replace(head, support=None))[0]
+    logprobs = head_stats(scaled, weight, targets, dataclasses.replace(head, support=None), bias=bias).logprobs
     if not outputs.measuring:
         return logprobs, None, None, None, None
     with torch.no_grad():
-        _, entropy, clamped, mass, seen = head_stats(hidden, weight, bias, targets, head, watched)
+        _, entropy, clamped, mass, seen = head_stats(hidden, weight, targets, head, bias=bias, watched=watched)
     return logprobs, entropy, clamped, mass, seen
 
 

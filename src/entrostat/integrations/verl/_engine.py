@@ -22,7 +22,7 @@ from entrostat.integrations.verl._loss import EntropyLoss
 from entrostat.integrations.verl._refusals import IGNORED
 from entrostat.integrations.verl._selfcheck import verify_host
 from entrostat.measures import Measure
-from entrostat.ops._token_stats import entropies
+from entrostat.ops import token_entropies
 
 VENDOR = "entrostat"
 
@@ -75,7 +75,7 @@ def _statistics(logits: Tensor, temperature: Tensor, measure: Measure) -> dict[s
     """Return entropy, the measure and kept mass of each token, by key."""
     if bool((temperature != 1).any()):
         logits = logits / temperature.clamp(min=1e-8).to(logits.dtype).unsqueeze(-1)
-    entropy, clamped, mass = entropies(logits, measure.support, 1.0)
+    entropy, clamped, mass = token_entropies(logits, support=measure.support)
     scale = measure.fused_scale(logits.shape[-1])
     assert scale is not None, "refused when the loss or the trainer was made"
     return dict(zip(STATISTICS.values(), (entropy, clamped * scale, mass), strict=True))

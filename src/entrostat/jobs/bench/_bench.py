@@ -17,11 +17,9 @@ import torch
 
 from entrostat.jobs.bench._draw import draw
 from entrostat.jobs.bench._measure import Case, Result, clock, measure
-from entrostat.jobs.bench._providers import CLAMP, available, compiler_missing
+from entrostat.jobs.bench._providers import CLAMP, compiler_missing
 from entrostat.jobs.bench._table import write_table
-from entrostat.ops import token_stats
-from entrostat.ops._support import check_target_range, support_of
-from entrostat.ops._token_stats import checked
+from entrostat.ops import available_backends, check_token_stats, token_stats
 
 QUICK = (
     Case(dtype="float32", rows=16, vocab=151_936),
@@ -98,16 +96,11 @@ def _processor() -> str:
 def check_microseconds(repeats: int = 50) -> float:
     """Return what all checks of one call of `token_stats` cost, microseconds: the least over blocks of 100 calls."""
     logits, targets = torch.randn(128, 1024), torch.zeros(128, dtype=torch.long)
-
-    def checks() -> None:
-        checked(logits, targets, support_of(CLAMP, None, None))
-        check_target_range(targets, logits.shape[-1])
-
     best = math.inf
     for _ in range(repeats):
         began = time.process_time()
         for _ in range(100):
-            checks()
+            check_token_stats(logits, targets, clamp=CLAMP)
         best = min(best, (time.process_time() - began) / 100)
     return best * 1e6
 
@@ -146,7 +139,7 @@ def table(results: list[Result], facts: dict[str, str], slopes: list[dict[str, f
     """Return the results as text."""
     lines = [", ".join(f"{key} {value}" for key, value in facts.items())]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    lines.append(f"our implementations here: {', '.join(available(device))}")
+    lines.append(f"our implementations here: {', '.join(available_backends(device))}")
     if reason := compiler_missing():
         lines.append(f"left out: {reason}")
     head = ""

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from entrostat.ops import _backend, linear_token_stats, token_stats
+from entrostat.ops import available_backends, linear_token_stats, token_stats
 
 CLAMP = 0.3
 Compute = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -73,7 +73,7 @@ def logits_steps(logits: Tensor, targets: Tensor, compiled: bool) -> dict[str, S
         steps["eager, torch.compile"] = step(torch.compile(eager, dynamic=False))
     if (verl := _verl()) is not None:
         steps["verl chunked, no clamp"] = step(verl.from_logits)
-    for backend in available(logits.device):
+    for backend in available_backends(logits.device):
         steps[f"entrostat {backend}"] = step(ours(backend))
     copy = torch.empty_like(logits)
     steps["copy"] = lambda: copy.copy_(logits.detach())
@@ -108,16 +108,11 @@ def linear_steps(hidden: Tensor, weight: Tensor, targets: Tensor) -> dict[str, S
         )
     if (verl := _verl()) is not None:
         steps["verl fused head, no clamp"] = step(lambda: verl.from_hidden(hidden, weight, targets))
-    for backend in available(hidden.device):
+    for backend in available_backends(hidden.device):
         steps[f"entrostat {backend}"] = step(ours(backend, CLAMP))
         steps[f"entrostat {backend}, no clamp"] = step(ours(backend, None))
     steps["one matrix product"] = lambda: hidden.detach() @ weight.detach().t()
     return steps
-
-
-def available(device: torch.device) -> list[str]:
-    """Return our implementations that this machine can run."""
-    return [name for name in _backend.BACKENDS if _backend.missing(name, device) is None]
 
 
 def compiler_missing() -> str | None:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from entrostat.measures import Measure, shannon
-from entrostat.ops._support import cut, weights
+from entrostat.ops import kept_weights
 from entrostat.tasks._sampling import Drawn, draw
 
 SCHEMA = 1
@@ -107,8 +107,7 @@ class TokenWriter:
     def _add(self, found: dict[str, list[Any]], logits: Tensor, ids: Tensor) -> None:
         """Add the figures of some rows; `ids` are the tokens there, after the one before the first."""
         scaled = logits / self._temperature
-        support = self._measure.support
-        kept = torch.ones_like(scaled) if support is None else weights(scaled, *cut(scaled, support))
+        kept = kept_weights(scaled, self._measure.support)
         probs = scaled.softmax(-1)
         chosen = ids[1:, None]
         columns = {

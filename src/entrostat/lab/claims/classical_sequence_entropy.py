@@ -8,8 +8,7 @@ import torch
 
 from entrostat.lab import Claim, Outcome, Plot, Series, main
 from entrostat.lab.classical import Sequences, every_sequence, random_tree
-from entrostat.losses import sequence_entropy
-from entrostat.losses._sequence_entropy import Estimator
+from entrostat.losses import SequenceEstimator, sequence_entropy
 
 
 def variances(seed: int) -> tuple[float, float, float]:
@@ -31,7 +30,7 @@ def counter_example() -> tuple[float, float]:
     return _moments(listed, "crude")[0], _moments(listed, "smoothed")[0]
 
 
-def _moments(listed: Sequences, estimator: Estimator) -> tuple[float, float]:
+def _moments(listed: Sequences, estimator: SequenceEstimator) -> tuple[float, float]:
     p = listed.probabilities
     # A sequence of probability 0 has an infinite surprisal and no weight.
     logprobs = torch.where(p[:, None] > 0, listed.logprobs, 0)

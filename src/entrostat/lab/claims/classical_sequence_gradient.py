@@ -14,8 +14,7 @@ from entrostat.lab.classical import (
     gradient_per_sequence,
     random_tree,
 )
-from entrostat.losses import sequence_entropy_surrogate
-from entrostat.losses._sequence_entropy import Estimator
+from entrostat.losses import SequenceEstimator, sequence_entropy_surrogate
 
 
 class GradientErrors(NamedTuple):
@@ -47,7 +46,7 @@ def measure(seed: int) -> GradientErrors:
     )
 
 
-ESTIMATORS: tuple[Estimator, ...] = ("crude", "smoothed", "smoothed_unbiased")
+ESTIMATORS: tuple[SequenceEstimator, ...] = ("crude", "smoothed", "smoothed_unbiased")
 
 
 def exact_gradient(tables: list[Tensor]) -> Tensor:
@@ -57,7 +56,7 @@ def exact_gradient(tables: list[Tensor]) -> Tensor:
     return torch.cat([grad.flatten() for grad in grads])
 
 
-def _surrogate(estimator: Estimator):
+def _surrogate(estimator: SequenceEstimator):
     def surrogate(listed: Sequences) -> Tensor:
         mask = torch.ones_like(listed.logprobs)
         return sequence_entropy_surrogate(listed.logprobs, listed.entropy, mask, estimator=estimator)
