@@ -12,7 +12,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 
 @pytest.mark.parametrize(
-    "script", ["make_recipes.py", "make_performance.py", "make_compatibility.py", "make_scaling.py"]
+    "script", ["make_exports.py", "make_recipes.py", "make_performance.py", "make_compatibility.py", "make_scaling.py"]
 )
 def test_a_generated_page_is_up_to_date(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [script, "--check"])

@@ -15,6 +15,8 @@ from entrostat.errors import require_count, require_fields, unknown_name
 from entrostat.losses import Tally
 
 Window = Literal["step", "rollout", "fresh"]
+"""When a controller moves: after each optimizer step, after each rollout batch, or on fresh rollouts before either."""
+
 Reduce: TypeAlias = Callable[[Tensor], Tensor]
 
 SCHEMA = 1

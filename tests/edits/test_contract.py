@@ -10,28 +10,8 @@ import torch
 from entrostat import TokenBatch, edits
 
 from ..batches import batch
+from .examples import LACKING, MICRO_BATCH
 
-NEUTRAL: list[tuple[Any, Any]] = [
-    (edits.EntropyMask(keep=1.0), edits.EntropyMask(keep=0.4)),
-    (edits.EntropyMask(keep=1.0, rescale=False), edits.EntropyMask(keep=0.4, rescale=False)),
-    (edits.EntropyAdvantage(alpha=0.0, kappa=2.0), edits.EntropyAdvantage(alpha=0.4, kappa=2.0)),
-    (edits.ScaleAdvantage(factor=1.0), edits.ScaleAdvantage(factor=0.0)),
-    (edits.ClipBounds(), edits.ClipBounds(low=0.1, high=0.3)),
-    (edits.CovarianceMask(share=0.0), edits.CovarianceMask(share=0.3, low=0.0)),
-    (edits.DivergenceAdvantage(coef=0.0), edits.DivergenceAdvantage(coef=0.1)),
-    (edits.DualClip(limit=float("inf")), edits.DualClip(limit=1.0)),
-    (edits.EntropyRatioMask(low=1.0, high=float("inf")), edits.EntropyRatioMask()),
-    (edits.PreservedGradient(), edits.PreservedGradient(low=1.0, high=1.0)),
-    # No setting of these leaves a batch alone.
-    (None, edits.ClippedWeight(high=0.1)),
-    (None, edits.CovarianceWeight(share=0.3)),
-    (None, edits.FlexibleBounds()),
-    (None, edits.FlexibleBounds(shape="OD")),
-    (None, edits.GroupedRatio()),
-    (None, edits.GroupedRatio(denominator="old")),
-    (None, edits.SequenceRatio()),
-    (None, edits.VerifiedAdvantage(above=-0.5)),
-]
 FIELDS = (*edits.EDITABLE, "weight")
 
 
@@ -47,14 +27,18 @@ def moved() -> TokenBatch:
     )
 
 
-@pytest.mark.parametrize(("neutral", "active"), NEUTRAL, ids=lambda edit: type(edit).__name__)
+def test_every_edit_has_an_example() -> None:
+    assert not LACKING, "\n".join(LACKING)
+
+
+@pytest.mark.parametrize(("neutral", "active"), MICRO_BATCH, ids=lambda edit: type(edit).__name__)
 def test_the_contract(neutral: Any, active: Any) -> None:
     before = moved()
     assert neutral is None or neutral(before) is before
     kept = {name: getattr(before, name).detach().clone() for name in FIELDS}
     after = active(before)
     changed = [name for name in FIELDS if getattr(after, name) is not getattr(before, name)]
-    assert changed, "an active edit changes something"
+    assert changed, f"{active} changes nothing here: list one that does in tests/edits/examples.py"
     assert active.sets <= set(changed)
     masked = ~before.mask.bool()
     for name in FIELDS:

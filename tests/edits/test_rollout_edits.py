@@ -12,33 +12,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from entrostat import edits
-from entrostat.edits._responses import group_share, leave_one_out, z_scores
+from entrostat.edits._base import group_share, leave_one_out, z_scores
 
 from ..batches import batch, on_ranks, part, rollouts
+from .examples import ROLLOUT
 
-# (edit, a setting of it that changes nothing or None, what the batch has to say)
-ROLLOUT: dict[str, tuple[Any, Any, dict[str, Any]]] = {
-    "band, below": (edits.BandFilter(low=5.0, high=6.0), edits.BandFilter(low=0.0, high=9.0), {}),
-    "band, above": (edits.BandFilter(low=0.0, high=0.1, normalise="batch"), None, {}),
-    "band, all": (edits.BandFilter(low=0.0, high=0.1, normalise="none"), None, {}),
-    "band, raw": (edits.BandFilter(low=0.0, high=0.1, raw_rewards=True), None, {}),
-    "curiosity": (edits.CuriosityReward(alpha=1.0, kappa=3.0), edits.CuriosityReward(alpha=0.0, kappa=3.0), {}),
-    "self, mean": (edits.SelfReward(reward="mean_entropy", baseline="z_score"), None, {}),
-    "self, sum": (edits.SelfReward(reward="sum_entropy", baseline="leave_one_out"), None, {}),
-    "self, logprob": (edits.SelfReward(reward="logprob", baseline="leave_one_out"), None, {}),
-    "sharpened": (
-        edits.SharpenedLogits(k=2.0, low=0.8, high=0.9),
-        edits.SharpenedLogits(k=2.0, low=0.0, high=math.inf),
-        {},
-    ),
-    "surprisal": (edits.SurprisalWeights(share=0.2, falls=1.0), None, {"coef": 0.1}),
-    "uncertainty": (
-        edits.UncertaintyAdvantage(up=0.25, down=0.35, penalty=0.05),
-        edits.UncertaintyAdvantage(up=0.0, down=0.0, penalty=0.0),
-        {},
-    ),
-    "uncertainty, sum": (edits.UncertaintyAdvantage(up=0.2, down=0.3, penalty=0.0, confidence="sum"), None, {}),
-}
 FIELDS = ("advantages", "logit_scale", "weight")
 
 
@@ -49,7 +27,7 @@ def test_the_contract(active: Any, neutral: Any, facts: dict[str, Any]) -> None:
     kept = before.advantages.clone()
     after, clean = active(before), active(rollouts(**facts))
     changed = [name for name in FIELDS if getattr(after, name) is not getattr(before, name)]
-    assert changed
+    assert changed, f"{active} changes nothing here: list one that does in tests/edits/examples.py"
     assert active.sets <= set(changed)
     torch.testing.assert_close(before.advantages, kept, equal_nan=True, msg="changed in place")
     masked = ~before.mask.bool()

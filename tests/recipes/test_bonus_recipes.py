@@ -13,7 +13,6 @@ from torch import Tensor
 
 from entrostat import Recipe, Regulator, TokenBatch, controllers, measures, recipes, terms
 from entrostat.losses import token_mean
-from entrostat.terms import signals
 
 from ..hosts import drifted, gradient, per_token, reduced
 
@@ -113,7 +112,7 @@ def entropy_change(recipe: Recipe, logits: Tensor, batch: TokenBatch, coef: floa
 def test_skywork_is_what_either_code_does() -> None:
     theirs, trl = recipes.skywork(), recipes.skywork(variant="trl")
     assert theirs.controller == controllers.Step(target=0.2, delta=1e-4, ceiling=5e-3)
-    assert (theirs.signal, theirs.window) == (signals.Surprisal(old=True), "rollout")
+    assert (theirs.signal, theirs.window) == (terms.Surprisal(old=True), "rollout")
     assert trl.controller == controllers.Step(target=0.2, delta=5e-3, ceiling=1.0, variant="trl")
     assert (trl.signal, trl.window) == (None, "step")
     assert recipes.skywork(variant="trl", delta=0.1, ceiling=2.0).controller.delta == 0.1
@@ -306,7 +305,7 @@ def test_siren_s_gradient_is_that_of_the_squared_distance_to_the_anchor() -> Non
     assert recipe.signal is not None
     assert regulator.observe_fresh(torch.tensor([anchor], dtype=torch.float64), torch.ones(1)) == anchor
     assert regulator.coefficient == 0, "at the anchor nothing pulls"
-    measured = regulator.observe_fresh(*recipe.signal(batch))
+    measured = regulator.observe_fresh(*recipe.signal.read(batch))
     assert measured == pytest.approx(aggregate(batch).item())
     assert regulator.coefficient == pytest.approx(2 * 0.7 * (measured - anchor))
     slope = torch.autograd.grad(loss_of(recipe, batch, regulator.coefficient), logits)[0]

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from entrostat import controllers, edits, recipes, terms
-from entrostat.terms import signals
 
 
 @pytest.mark.parametrize(
@@ -50,7 +49,7 @@ def test_stare_s_laws() -> None:
 def test_aepo_s_numbers_are_the_code_s() -> None:
     recipe = recipes.aepo()
     assert recipe.controller == controllers.Relay(threshold=0.5, below=1.2, above=0.8, inclusive=True)
-    assert recipe.signal == signals.Surprisal()
+    assert recipe.signal == terms.Surprisal()
     assert recipe.redraw == recipes.Redraw(share=0.25, threshold=0.05, limit=60 / 2560, limit_cooling=30 / 2560)
     assert recipe.redraw.prompts(512) == 128
     assert (recipe.redraw.most(2560, cooling=False), recipe.redraw.most(2560, cooling=True)) == (60, 30)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
@@ -12,14 +11,18 @@ from torch import Tensor
 from entrostat import TokenBatch, terms
 from entrostat.losses import token_mean
 
-from ..batches import batch
+from ..batches import batch, part
+from ..parts import at_its_defaults, in_a_recipe, kinds
 
-TERMS: list[Any] = [getattr(terms, name)() for name in terms.__all__ if name != "Term"]
-TERMS += [
+EXAMPLES: list[Any] = [
     terms.AdvantageKL(scale=0.3, low=-0.5, high=0.7, floor=-0.1),
     terms.ConfidentWeight(tau=0.5),
     terms.EntropyBonus(keep=2),
     terms.PeakEntropy(quantile=0.3),
+]
+TERMS = [
+    *EXAMPLES,
+    *(one for kind in kinds(terms, terms.Term) if (one := at_its_defaults(kind) or in_a_recipe(kind, "terms"))),
 ]
 every = pytest.mark.parametrize("term", TERMS, ids=repr)
 
@@ -36,32 +39,27 @@ def whole_step(**changes: Any) -> TokenBatch:
     )  # fmt: skip
 
 
-def rows(step: TokenBatch, start: int, stop: int) -> TokenBatch:
-    """Return some responses of the step, as a micro-batch of it."""
-    cut = {
-        field.name: value[start:stop]
-        for field in dataclasses.fields(step)
-        if isinstance(value := getattr(step, field.name), Tensor) and value.dim()
-    }
-    return step.replace(**cut)
-
-
 def gradients(term: Any, step: TokenBatch, parts: list[TokenBatch]) -> list[Tensor]:
     leaves = [getattr(step, name) for name in LEAVES]
     for leaf in leaves:
         leaf.grad = None
-    for part in parts:
-        loss = token_mean(term(part, 0.3), part.mask, num_tokens=step.tokens_of_step())
+    for each in parts:
+        loss = token_mean(term(each, 0.3), each.mask, num_tokens=step.tokens_of_step())
         loss.backward(retain_graph=True)
     return [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad.clone() for leaf in leaves]
+
+
+def test_every_term_has_an_example() -> None:
+    lacking = {kind.__name__ for kind in kinds(terms, terms.Term)} - {type(term).__name__ for term in TERMS}
+    assert not lacking, f"add terms.{lacking.pop()}(...) to EXAMPLES in tests/terms/test_contract.py"
 
 
 @every
 def test_one_batch_or_its_parts_give_one_gradient(term: Any) -> None:
     step = whole_step()
     at_once = gradients(term, step, [step])
-    in_parts = gradients(term, step, [rows(step, i, i + 1) for i in range(4)])
-    assert any(part.any() for part in at_once), "a term has some gradient here"
+    in_parts = gradients(term, step, [part(step, slice(i, i + 1)) for i in range(4)])
+    assert any(each.any() for each in at_once), "a term has some gradient here"
     for one, many in zip(at_once, in_parts, strict=True):
         torch.testing.assert_close(one, many)
 

@@ -42,4 +42,4 @@ def measure_scale(recipe: Recipe, vocab: int, who: str) -> float:
 
 def signal(recipe: Recipe, batch: TokenBatch) -> tuple[Tensor, Tensor]:
     """Return what the controller is fed, and where it counts."""
-    return (batch.clamped_entropy, batch.mask) if recipe.signal is None else recipe.signal(batch)
+    return (batch.clamped_entropy, batch.mask) if recipe.signal is None else recipe.signal.read(batch)

@@ -1,37 +1,25 @@
-"""ADRPO: the divergence to the reference counts less where the advantage is larger."""
-
 from __future__ import annotations
 
 from entrostat.controllers import Constant
-from entrostat.measures import Shannon
-from entrostat.recipes._base import Paper, Recipe
+from entrostat.recipes._base import Recipe, recipe
 from entrostat.terms import AdvantageKL
 
-ACTS_ON = "divergence to the reference"
-PAPER = Paper(
-    title="Adaptive Divergence Regularized Policy Optimization for Fine-tuning Generative Models",
-    authors="Jiajun Fan, Tong Wei, Chaoran Cheng, Yuxin Chen and Ge Liu",
-    year=2025,
-    url="https://arxiv.org/abs/2510.18053",
-    bibtex="""@inproceedings{fan2025adaptive,
-  title     = {Adaptive Divergence Regularized Policy Optimization for Fine-tuning Generative Models},
-  author    = {Fan, Jiajun and Wei, Tong and Cheng, Chaoran and Chen, Yuxin and Liu, Ge},
-  booktitle = {Advances in Neural Information Processing Systems},
-  year      = {2025},
-  note      = {arXiv:2510.18053}
-}""",
+
+@recipe(
+    acts_on="divergence to the reference",
+    paper="fan2025adaptive",
+    needs={"ref_logprobs"},
+    embedded={"parameters": {"scale": 0.02, "low": -1.0, "high": 1.0}, "train": {"beta": 0.02}},
 )
-
-
 def adrpo(*, scale: float = 1.0, low: float | None = None, high: float | None = None, floor: float = 0.0) -> Recipe:
-    """ADRPO for language models: let good responses leave the reference, hold bad ones to it.
+    """ADRPO: a divergence to the reference whose coefficient falls with the advantage.
 
         L    = L_host with its divergence's coefficient replaced by beta, token by token
         beta = max(beta_0 - scale clip(A, low, high), floor)
 
-    `beta_0` is the host's own coefficient (TRL's `beta`). It has to be positive: only then a reference model is kept.
-    The host adds `beta_0 k3`, the recipe what is missing, with the same estimator and the same reduction. Entropy is
-    not steered; what it does is a by-product.
+    Good responses may leave the reference, bad ones are held to it. `beta_0` is the host's own coefficient (TRL's
+    `beta`). It has to be positive: only then a reference model is kept. The host adds `beta_0 k3`, the recipe what is
+    missing, with the same estimator and the same reduction. Entropy is not steered; what it does is a by-product.
 
     How sure: medium. `beta_0 - A` with GRPO's advantage is from a post of the paper's author. The paper clips the
     advantage too, at bounds we do not know: no default. The floor is ours: an advantage is of the order of 1, `beta_0`
@@ -46,9 +34,6 @@ def adrpo(*, scale: float = 1.0, low: float | None = None, high: float | None = 
         high: greatest; None for no bound.
         floor: least coefficient, at most 0; below 0 pays for divergence.
 
-    Returns:
-        The recipe.
-
     Raises:
         ValueError: a setting the term refuses.
 
@@ -59,13 +44,4 @@ def adrpo(*, scale: float = 1.0, low: float | None = None, high: float | None = 
         >>> adrpo(scale=0.02, low=-1.0, high=1.0).terms
         (AdvantageKL(scale=0.02, low=-1.0, high=1.0, floor=0.0),)
     """
-    return Recipe(
-        name="adrpo",
-        summary="A divergence to the reference whose coefficient falls with the advantage (ADRPO).",
-        measure=Shannon(),
-        controller=Constant(coef=1.0),
-        terms=(AdvantageKL(scale=scale, low=low, high=high, floor=floor),),
-        needs=frozenset({"ref_logprobs"}),
-        paper=PAPER,
-        parameters={"scale": scale, "low": low, "high": high, "floor": floor},
-    )
+    return Recipe(controller=Constant(coef=1.0), terms=(AdvantageKL(scale=scale, low=low, high=high, floor=floor),))

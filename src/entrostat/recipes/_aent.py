@@ -1,29 +1,18 @@
-"""AEnt: an entropy bonus on the clamped policy, with a coefficient that keeps this entropy in a band."""
-
 from __future__ import annotations
 
 from typing import Any, Literal
 
 from entrostat.controllers import Annealed, Band, Controller
 from entrostat.measures import Clamped, Measure, Nucleus, TopK
-from entrostat.recipes._base import Paper, Recipe
+from entrostat.recipes._base import Recipe, recipe
 from entrostat.terms import EntropyBonus
 
-ACTS_ON = "loss term"
-PAPER = Paper(
-    title="On Entropy Control in LLM-RL Algorithms",
-    authors="Han Shen",
-    year=2025,
-    url="https://arxiv.org/abs/2509.03493",
-    bibtex="""@article{shen2025entropy,
-  title   = {On Entropy Control in {LLM-RL} Algorithms},
-  author  = {Shen, Han},
-  journal = {arXiv preprint arXiv:2509.03493},
-  year    = {2025}
-}""",
+
+@recipe(
+    acts_on="loss term",
+    paper="shen2025entropy",
+    embedded={"parameters": {"low": 0.2, "high": 0.4, "initial": 0.02, "rate": 0.03, "floor": 0.0, "ceiling": 0.2}},
 )
-
-
 def aent(
     *,
     low: float | str,
@@ -39,13 +28,14 @@ def aent(
     window: Literal["step", "rollout"] = "step",
     anneal: float = 0.0,
 ) -> Recipe:
-    """AEnt, with the defaults of its MATH run (Qwen2.5-Math-1.5B).
+    """AEnt: a bonus on the entropy of the clamped policy, its coefficient steered to keep that entropy in a band.
 
         L = L_host - coef (1/N) sum_{b,t} Hk_{b,t}
         coef <- clip(coef - rate (min(0, h - low) + max(0, h - high)), floor, ceiling)
 
     `Hk` is the entropy of the policy without its `int(clamp V)` least likely tokens, renormalised; `h` its mean over
-    the window just closed. Inside the band the coefficient rests.
+    the window just closed. Inside the band the coefficient rests. The defaults are those of the paper's MATH run
+    (Qwen2.5-Math-1.5B).
 
     How sure: bonus, clamp and control law agree between the paper's digests and both published implementations. The
     published code averages `h` over micro-batches of unequal length and, on verl, over rank 0 only; ours is the mean
@@ -54,7 +44,7 @@ def aent(
     Args:
         low: lower edge of the band, nats per token, or a share of the entropy during warm-up ("40%"). No default: bands
             of two models need not overlap (the paper used 0.15 to 0.24 for one and 0.35 to 0.62 for another).
-        high: upper edge, likewise.
+        high: upper edge, in the unit of `low`.
         clamp: share of the vocabulary to drop (paper: 0.25, 0.33); 0.33 if no `clamp`, `keep` or `top_p` is given.
         keep: number of likeliest tokens to keep, instead. The published shares are almost inert on a peaked policy;
             a count that holds only the plausible tokens is not.
@@ -66,9 +56,6 @@ def aent(
         warmup: updates during which the coefficient stays at `initial`, the bonus being paid.
         window: move the coefficient once per optimizer step, or once per rollout batch as the published runs did.
         anneal: share of the run, at its end, over which the coefficient falls to zero; 0 for none (the paper's).
-
-    Returns:
-        The recipe.
 
     Raises:
         ValueError: two of `clamp`, `keep`, `top_p`, or a setting the parts refuse.
@@ -84,28 +71,11 @@ def aent(
     band = Band(low=low, high=high, rate=rate, floor=floor, ceiling=ceiling, initial=initial, warmup=warmup)
     controller: Controller[Any] = Annealed(band, last=anneal) if anneal else band
     return Recipe(
-        name="aent",
-        summary="AEnt: a bonus on the entropy of the clamped policy, its coefficient steered to keep it in a band.",
         measure=_measure(clamp, keep, top_p),
         controller=controller,
         terms=(EntropyBonus(),),
         needs=frozenset({"total_steps"}) if anneal else frozenset(),
         window=window,
-        paper=PAPER,
-        parameters={
-            "low": low,
-            "high": high,
-            "clamp": clamp,
-            "keep": keep,
-            "top_p": top_p,
-            "initial": initial,
-            "rate": rate,
-            "floor": floor,
-            "ceiling": ceiling,
-            "warmup": warmup,
-            "window": window,
-            "anneal": anneal,
-        },
     )
 
 

@@ -1,33 +1,16 @@
-"""AEPO: good responses drawn at another temperature, hot while entropy is low and cool while it is high."""
-
 from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
 from entrostat.controllers import Controller, Proportional, Relay
 from entrostat.errors import require, require_finite, unknown_name
-from entrostat.measures import Shannon
-from entrostat.recipes._base import Paper, Recipe
-from entrostat.recipes._redraw import Redraw
-from entrostat.terms.signals import Surprisal
-
-ACTS_ON = "which rollouts are drawn"
-PAPER = Paper(
-    title="Arbitrary Entropy Policy Optimization: Entropy Is Controllable in Reinforcement Fine-tuning",
-    authors="Chen Wang and others",
-    year=2025,
-    url="https://arxiv.org/abs/2510.08141",
-    bibtex="""@article{wang2025arbitrary,
-  title   = {Arbitrary Entropy Policy Optimization: Entropy Is Controllable in Reinforcement Fine-tuning},
-  author  = {Wang, Chen and others},
-  journal = {arXiv preprint arXiv:2510.08141},
-  year    = {2025}
-}""",
-)
+from entrostat.recipes._base import Recipe, Redraw, recipe
+from entrostat.terms import Surprisal
 
 Variant = Literal["aepo", "scope"]
 
 
+@recipe(acts_on="which rollouts are drawn", paper="wang2025arbitrary", embedded={"parameters": {"target": 0.4}})
 def aepo(
     *,
     target: float = 0.5,
@@ -38,7 +21,7 @@ def aepo(
     limit: float | None = None,
     limit_cooling: float | None = None,
 ) -> Recipe:
-    """AEPO: put good responses drawn at a second temperature among the rollouts, to steer entropy to a target.
+    """AEPO: good responses drawn at a second temperature steer the entropy to a target.
 
         T = hot if S <= target else cold                    variant "aepo"
         T = clip(1 + target - S, cold, hot)                 variant "scope" (SCOPE-RL)
@@ -63,9 +46,6 @@ def aepo(
         limit: most responses replaced, as a share of the batch (code: 60 of 2560; scope: 1/64).
         limit_cooling: the same while T is below the batch's temperature (code: 30 of 2560; scope: 1/64).
 
-    Returns:
-        The recipe.
-
     Raises:
         ValueError: temperatures that are not positive or out of order, a share outside (0, 1], an unknown variant.
 
@@ -85,9 +65,6 @@ def aepo(
     if scope:
         law = Proportional(target=target, offset=1.0, floor=cold, ceiling=hot, initial=hot)
     return Recipe(
-        name="aepo",
-        summary="AEPO: good responses drawn at a second temperature steer entropy to a target.",
-        measure=Shannon(),
         controller=law,
         signal=Surprisal(),
         redraw=Redraw(
@@ -98,14 +75,4 @@ def aepo(
             limit_cooling=(1 / 64 if scope else 30 / 2560) if limit_cooling is None else limit_cooling,
         ),
         window="rollout",
-        paper=PAPER,
-        parameters={
-            "target": target,
-            "hot": hot,
-            "cold": cold,
-            "variant": variant,
-            "share": share,
-            "limit": limit,
-            "limit_cooling": limit_cooling,
-        },
     )

@@ -1,33 +1,20 @@
-"""AER: an entropy bonus for hard prompts, its coefficient steered to a fraction of the initial entropy."""
-
 from __future__ import annotations
 
 from typing import Literal
 
 from entrostat.controllers import Anchored
 from entrostat.edits import DifficultyWeight
-from entrostat.measures import Shannon
-from entrostat.recipes._base import Paper, Recipe, Window
+from entrostat.recipes._base import Recipe, recipe
+from entrostat.regulator import Window
 from entrostat.terms import EntropyBonus
 
-ACTS_ON = "loss term"
-PAPER = Paper(
-    title="Rediscovering Entropy Regularization: Adaptive Coefficient Unlocks Its Potential for LLM Reinforcement "
-    "Learning",
-    authors="Xiaoyun Zhang and others",
-    year=2025,
-    url="https://arxiv.org/abs/2510.10959",
-    bibtex="""@article{zhang2025rediscovering,
-  title   = {Rediscovering Entropy Regularization: Adaptive Coefficient Unlocks Its Potential for {LLM}
-             Reinforcement Learning},
-  author  = {Zhang, Xiaoyun and Yuan, Xiaojian and Huang, Di and You, Wang and Hu, Chen and Ruan, Jingqing and
-             Chen, Kejiang and Hu, Xing},
-  journal = {arXiv preprint arXiv:2510.10959},
-  year    = {2025}
-}""",
+
+@recipe(
+    acts_on="loss term",
+    paper="zhang2025rediscovering",
+    needs={"rewards", "group_ids"},
+    embedded={"parameters": {"rate": 0.05, "rho": 1.0, "fraction": 0.8, "initial": 0.01, "ceiling": 0.05}},
 )
-
-
 def aer(
     *,
     rate: float,
@@ -71,9 +58,6 @@ def aer(
             would act alone.
         window: when the coefficient moves.
 
-    Returns:
-        The recipe.
-
     Raises:
         ValueError: a setting the parts refuse.
 
@@ -88,27 +72,4 @@ def aer(
     law = Anchored(
         fraction=fraction, rate=rate, initial=initial, ceiling=ceiling, anchor_updates=anchor_updates, form=form
     )
-    return Recipe(
-        name="aer",
-        summary="An entropy bonus for hard prompts, steered to a fraction of the initial entropy (after AER).",
-        measure=Shannon(),
-        controller=law,
-        terms=(EntropyBonus(),),
-        rollout_edits=(weight,),
-        needs=frozenset({"rewards", "group_ids"}),
-        window=window,
-        paper=PAPER,
-        parameters={
-            "rate": rate,
-            "rho": rho,
-            "fraction": fraction,
-            "shape": shape,
-            "form": form,
-            "initial": initial,
-            "ceiling": ceiling,
-            "anchor_updates": anchor_updates,
-            "correct_at": correct_at,
-            "skip_unsolved": skip_unsolved,
-            "window": window,
-        },
-    )
+    return Recipe(controller=law, terms=(EntropyBonus(),), rollout_edits=(weight,), window=window)

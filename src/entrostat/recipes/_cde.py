@@ -1,29 +1,12 @@
-"""CDE, its actor part: a reward bonus for responses the policy itself finds unlikely."""
-
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from entrostat.controllers import Constant
 from entrostat.edits import CuriosityReward
-from entrostat.measures import Shannon
-from entrostat.recipes._base import Paper, Recipe
-
-ACTS_ON = "rewards"
-PAPER = Paper(
-    title="CDE: Curiosity-Driven Exploration for Efficient Reinforcement Learning in Large Language Models",
-    authors="Runpeng Dai and others",
-    year=2025,
-    url="https://arxiv.org/abs/2509.09675",
-    bibtex="""@article{dai2025cde,
-  title   = {{CDE}: Curiosity-Driven Exploration for Efficient Reinforcement Learning in Large Language Models},
-  author  = {Dai, Runpeng and others},
-  journal = {arXiv preprint arXiv:2509.09675},
-  year    = {2025}
-}""",
-)
+from entrostat.recipes._base import Recipe, recipe
 
 
+@recipe(acts_on="rewards", paper="dai2025cde", embedded={"parameters": {"zero_one": True}})
 def cde(
     *,
     alpha: float = 1.0,
@@ -31,7 +14,7 @@ def cde(
     stairs: Sequence[Sequence[float]] = ((0.0, 1.0),),
     zero_one: bool = False,
 ) -> Recipe:
-    """CDE's actor part: reward what the policy finds unlikely, no more than a share of the reward itself.
+    """CDE's actor part: a capped reward bonus for responses the policy finds unlikely.
 
         B = -(1/T) sum_t log pi(y_t)        R' = R + w min(|R| / kappa, alpha B)
         A = (R' - group mean) / (group std + 1e-4)
@@ -49,9 +32,6 @@ def cde(
         zero_one: the rewards are 0 and 1: turn them into -1 and 1 first, as the paper has them. A reward of 0 caps
             its bonus at 0.
 
-    Returns:
-        The recipe.
-
     Raises:
         ValueError: a negative `alpha`, a `kappa` that is not above 1, stairs that do not rise from 0 in time.
 
@@ -65,12 +45,7 @@ def cde(
     edit = CuriosityReward(alpha=alpha, kappa=kappa, stairs=stairs, zero_one=zero_one)
     needs = {"old_entropy", "rewards", "group_ids"} | ({"total_steps"} if len(edit.stairs) > 1 else set[str]())
     return Recipe(
-        name="cde",
-        summary="CDE's actor part: a capped reward bonus for responses the policy finds unlikely.",
-        measure=Shannon(),
-        controller=Constant(coef=0.0),
         rollout_edits=(edit,),
         needs=frozenset(needs),
-        paper=PAPER,
         parameters={"alpha": alpha, "kappa": kappa, "stairs": edit.stairs, "zero_one": zero_one},
     )

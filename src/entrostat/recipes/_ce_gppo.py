@@ -1,29 +1,10 @@
-"""CE-GPPO: tokens beyond the clip bounds keep a gradient, with a factor for each side that steers the entropy."""
-
 from __future__ import annotations
 
-from entrostat.controllers import Constant
 from entrostat.edits import ClipBounds, DualClip, Edit, PreservedGradient
-from entrostat.measures import Shannon
-from entrostat.recipes._base import Paper, Recipe
-
-ACTS_ON = "ratio"
-PAPER = Paper(
-    title="CE-GPPO: Coordinating Entropy via Gradient-Preserving Clipping Policy Optimization in Reinforcement "
-    "Learning",
-    authors="Zhenpeng Su and others",
-    year=2025,
-    url="https://arxiv.org/abs/2509.20712",
-    bibtex="""@article{su2025cegppo,
-  title   = {{CE-GPPO}: Coordinating Entropy via Gradient-Preserving Clipping Policy Optimization in Reinforcement
-             Learning},
-  author  = {Su, Zhenpeng and others},
-  journal = {arXiv preprint arXiv:2509.20712},
-  year    = {2025}
-}""",
-)
+from entrostat.recipes._base import Recipe, recipe
 
 
+@recipe(acts_on="ratio", paper="su2025cegppo", needs={"old_logprobs"}, ratio_only=True)
 def ce_gppo(
     *,
     beta_low: float = 0.5,
@@ -32,15 +13,16 @@ def ce_gppo(
     high: float = 0.2,
     dual_clip: float | None = None,
 ) -> Recipe:
-    """CE-GPPO, with the factors the paper recommends generally.
+    """CE-GPPO: tokens beyond the clip bounds keep a bounded gradient, weighted per side.
 
         gradient of the objective at a token: F A grad log pi, averaged as the host averages
         F = beta_low (1 - low)      A < 0, r < 1 - low
             beta_high (1 + high)    A > 0, r > 1 + high
             r                       otherwise
 
-    Written as an edit of the ratio, so the logged loss of a token is `-F A`: the paper's objective under any averaging
-    (the paper's is over all tokens, TRL's `loss_type="dapo"`). The host's log shows none of these tokens as clipped.
+    The default factors are those that the paper recommends generally. Written as an edit of the ratio, so the logged
+    loss of a token is `-F A`: the paper's objective under any averaging (the paper's is over all tokens, TRL's
+    `loss_type="dapo"`). The host's log shows none of these tokens as clipped.
 
     How sure: high. Equation and code agree, but for two things. The published code clips once more: for A < 0 and r
     above a limit the gradient is zero, which equation 8 does not have; `dual_clip=10` reproduces its recipes. And
@@ -54,9 +36,6 @@ def ce_gppo(
         high: how far it may rise above 1.
         dual_clip: ratio above which a token with A < 0 has no gradient; None for no such limit.
 
-    Returns:
-        The recipe.
-
     Raises:
         ValueError: a negative factor or bound, `low` above 1, or `dual_clip` below 1.
 
@@ -67,19 +46,7 @@ def ce_gppo(
         >>> ce_gppo().edits
         (ClipBounds(low=0.2, high=0.2), PreservedGradient(low=0.5, high=1.0))
     """
-    return Recipe(
-        name="ce_gppo",
-        summary="Tokens beyond the clip bounds keep a bounded gradient, weighed per side (CE-GPPO).",
-        measure=Shannon(),
-        controller=Constant(coef=0.0),
-        edits=preserving(beta_low, beta_high, low, high, dual_clip),
-        needs=frozenset({"old_logprobs"}),
-        ratio_only=True,
-        paper=PAPER,
-        parameters={
-            "beta_low": beta_low, "beta_high": beta_high, "low": low, "high": high, "dual_clip": dual_clip
-        },
-    )  # fmt: skip
+    return Recipe(edits=preserving(beta_low, beta_high, low, high, dual_clip))  # fmt: skip
 
 
 def preserving(beta_low: float, beta_high: float, low: float, high: float, dual_clip: float | None) -> tuple[Edit, ...]:

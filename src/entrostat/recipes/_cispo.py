@@ -1,29 +1,18 @@
-"""CISPO: the ratio is a bounded weight, and no token is dropped."""
-
 from __future__ import annotations
 
-from entrostat.controllers import Constant
 from entrostat.edits import ClippedWeight
-from entrostat.measures import Shannon
-from entrostat.recipes._base import Paper, Recipe
+from entrostat.recipes._base import Recipe, recipe
 
-ACTS_ON = "advantages, ratio"
-PAPER = Paper(
-    title="MiniMax-M1: Scaling Test-Time Compute Efficiently with Lightning Attention",
-    authors="MiniMax",
-    year=2025,
-    url="https://arxiv.org/abs/2506.13585",
-    bibtex="""@article{minimax2025m1,
-  title   = {{MiniMax-M1}: Scaling Test-Time Compute Efficiently with Lightning Attention},
-  author  = {{MiniMax}},
-  journal = {arXiv preprint arXiv:2506.13585},
-  year    = {2025}
-}""",
+
+@recipe(
+    acts_on="advantages, ratio",
+    paper="minimax2025m1",
+    needs={"old_logprobs"},
+    ratio_only=True,
+    embedded={"parameters": {"high": 0.2}},
 )
-
-
 def cispo(*, high: float, low: float = 1.0) -> Recipe:
-    """CISPO's clipped importance weights on the host's own loss.
+    """CISPO: the clipped ratio weights each token's gradient, and no token is dropped.
 
         L = -mean_t [sg(clip(r_t, 1 - low, 1 + high)) A_t log pi_t]
 
@@ -40,9 +29,6 @@ def cispo(*, high: float, low: float = 1.0) -> Recipe:
         low: the weight is at least `1 - low`; 1 for no lower bound, as in the paper. With a lower bound, tokens that
             lost probability weigh more than their ratio.
 
-    Returns:
-        The recipe.
-
     Raises:
         ValueError: `low` outside [0, 1], or `high` below 0.
 
@@ -53,14 +39,4 @@ def cispo(*, high: float, low: float = 1.0) -> Recipe:
         >>> cispo(high=4.0).edits
         (ClippedWeight(low=1.0, high=4.0),)
     """
-    return Recipe(
-        name="cispo",
-        summary="The clipped ratio weighs each token's gradient, and none is dropped (CISPO).",
-        measure=Shannon(),
-        controller=Constant(coef=0.0),
-        edits=(ClippedWeight(low=low, high=high),),
-        needs=frozenset({"old_logprobs"}),
-        ratio_only=True,
-        paper=PAPER,
-        parameters={"high": high, "low": low},
-    )
+    return Recipe(edits=(ClippedWeight(low=low, high=high),))

@@ -1,30 +1,13 @@
-"""Clip-Cov: a few of the tokens whose update lowers the entropy most are left out of the update."""
-
 from __future__ import annotations
 
 from typing import Literal
 
-from entrostat.controllers import Constant
 from entrostat.edits import ClipBounds, CovarianceMask
 from entrostat.errors import unknown_name
-from entrostat.measures import Shannon
-from entrostat.recipes._base import Paper, Recipe
-
-ACTS_ON = "advantages"
-PAPER = Paper(
-    title="The Entropy Mechanism of Reinforcement Learning for Reasoning Language Models",
-    authors="Ganqu Cui and others",
-    year=2025,
-    url="https://arxiv.org/abs/2505.22617",
-    bibtex="""@article{cui2025entropy,
-  title   = {The Entropy Mechanism of Reinforcement Learning for Reasoning Language Models},
-  author  = {Cui, Ganqu and others},
-  journal = {arXiv preprint arXiv:2505.22617},
-  year    = {2025}
-}""",
-)
+from entrostat.recipes._base import Recipe, recipe
 
 
+@recipe(acts_on="advantages", needs={"old_logprobs"}, paper="cui2025entropy", embedded={"parameters": {"share": 0.02}})
 def clip_cov(
     *,
     share: float = 2e-4,
@@ -34,12 +17,13 @@ def clip_cov(
     clip_high: float = 1.0,
     scope: Literal["rollout", "micro_batch"] = "rollout",
 ) -> Recipe:
-    """Clip-Cov, with the paper's share and covariance bounds and the wide clip range of its scripts.
+    """Clip-Cov: a few tokens of large covariance between log-prob and advantage are left out.
 
         c_t = (lp_t - mean lp) (A_t - mean A)          means over the response tokens of the batch
         A'_t = 0 for max(floor(share N), 1) tokens drawn among those with low < c_t < high
 
-    All other tokens keep the clipped loss, whose mean is still over all `N`. It acts on the first update already.
+    All other tokens keep the clipped loss, whose mean is still over all `N`. It acts on the first update already. Share
+    and covariance bounds are the paper's; the wide clip range is that of its scripts.
 
     How sure: high. Statistic, draw and defaults agree between paper and code. The paper's `N` is the batch; its code
     takes means and draw over one micro-batch of one rank: with one response in it all advantages are equal and so all
@@ -54,9 +38,6 @@ def clip_cov(
         clip_high: how far it may rise above 1.
         scope: `"rollout"`, or `"micro_batch"` for what the published code does: the tokens of one micro-batch on one
             rank, under the policy being trained, those beyond the clip bounds excepted.
-
-    Returns:
-        The recipe.
 
     Raises:
         ValueError: a share or bound out of range, or an unknown scope.
@@ -74,15 +55,7 @@ def clip_cov(
     mask = CovarianceMask(share=share, low=low, high=high, across_ranks=once)
     bounds = ClipBounds(low=clip_low, high=clip_high)
     return Recipe(
-        name="clip_cov",
-        summary="A few tokens of large covariance between log-prob and advantage are left out (Clip-Cov).",
-        measure=Shannon(),
-        controller=Constant(coef=0.0),
         edits=(bounds,) if once else (bounds, mask),
         rollout_edits=(mask,) if once else (),
-        needs=frozenset({"old_logprobs", "old_entropy"} if once else {"old_logprobs"}),
-        paper=PAPER,
-        parameters={
-            "share": share, "low": low, "high": high, "clip_low": clip_low, "clip_high": clip_high, "scope": scope
-        },
-    )  # fmt: skip
+        needs=frozenset({"old_entropy"} if once else ()),
+    )

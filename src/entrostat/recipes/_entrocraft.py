@@ -1,47 +1,35 @@
-"""Entrocraft: outside a band of entropy, drop the responses that would push it further out."""
-
 from __future__ import annotations
 
-from entrostat.controllers import Constant
+from typing import Literal
+
 from entrostat.edits import BandFilter
-from entrostat.edits._band_filter import BandShape, Normalisation
-from entrostat.measures import Shannon
-from entrostat.recipes._base import Paper, Recipe
+from entrostat.recipes._base import Recipe, recipe
 
-ACTS_ON = "advantages (which responses keep theirs)"
-PAPER = Paper(
-    title="Addressing Performance Saturation for LLM RL via Precise Entropy Curve Control",
-    authors="Bolian Li, Yifan Wang, Yi Ding, Anamika Lochab, Ananth Grama, Ruqi Zhang",
-    year=2026,
-    url="https://arxiv.org/abs/2604.26326",
-    bibtex="""@article{li2026addressing,
-  title   = {Addressing Performance Saturation for {LLM} {RL} via Precise Entropy Curve Control},
-  author  = {Li, Bolian and Wang, Yifan and Ding, Yi and Lochab, Anamika and Grama, Ananth and Zhang, Ruqi},
-  journal = {arXiv preprint arXiv:2604.26326},
-  year    = {2026}
-}""",
+
+@recipe(
+    acts_on="advantages (which responses keep theirs)",
+    paper="li2026addressing",
+    embedded={"parameters": {"low": 0.3, "high": 0.4, "low_end": 0.2, "high_end": 0.3}},
 )
-
-
 def entrocraft(
     *,
     low: float,
     high: float,
     low_end: float | None = None,
     high_end: float | None = None,
-    shape: BandShape = "linear",
-    normalise: Normalisation = "group",
+    shape: Literal["linear", "cosine"] = "linear",
+    normalise: Literal["group", "batch", "none"] = "group",
     raw_rewards: bool = False,
     zero_one: bool = False,
 ) -> Recipe:
-    """Entrocraft: keep entropy on a prescribed curve by rejecting responses.
+    """Entrocraft: responses whose advantage would push the entropy out of its band are dropped.
 
         H = mean entropy of the fresh rollouts        m = 1[H > high] - 1[H < low]
         keep the responses with m A >= 0              normalised by the kept ones
         bound(x) = start + (end - start) x            x = share of the run done, or (1 - cos(pi x)) / 2
 
-    Below the band only responses with A <= 0 are kept, which spread the policy; above it only those with A >= 0.
-    The entropy is that of the very rollouts the update is on: no lag.
+    So the entropy is kept on a prescribed curve. Below the band only responses with A <= 0 are kept, which spread the
+    policy; above it only those with A >= 0. The entropy is that of the very rollouts the update is on: no lag.
 
     How sure: high for rule and schedules, read in the paper's text. The paper normalises by the kept set of each
     prompt; the factor that restores this under a host's own mean is ours. The published code does something else
@@ -59,9 +47,6 @@ def entrocraft(
         raw_rewards: outside the band replace advantages by max(R, 0) above and min(R, 0) below, without a group mean,
             as the published code does.
         zero_one: the rewards are 0 and 1: turn them into -1 and 1 for `raw_rewards`.
-
-    Returns:
-        The recipe.
 
     Raises:
         ValueError: an empty band, an unknown shape or normalisation.
@@ -84,22 +69,4 @@ def entrocraft(
         "rewards": raw_rewards,
         "group_ids": normalise == "group" and not raw_rewards,
     }
-    return Recipe(
-        name="entrocraft",
-        summary="Entrocraft: responses whose advantage would push the entropy out of its band are dropped.",
-        measure=Shannon(),
-        controller=Constant(coef=0.0),
-        rollout_edits=(band,),
-        needs=frozenset(name for name, needed in asked.items() if needed),
-        paper=PAPER,
-        parameters={
-            "low": low,
-            "high": high,
-            "low_end": low_end,
-            "high_end": high_end,
-            "shape": shape,
-            "normalise": normalise,
-            "raw_rewards": raw_rewards,
-            "zero_one": zero_one,
-        },
-    )
+    return Recipe(rollout_edits=(band,), needs=frozenset(name for name, needed in asked.items() if needed))

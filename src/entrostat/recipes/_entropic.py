@@ -1,32 +1,14 @@
-"""EntroPIC: a PI controller on the weight of confident tokens holds the entropy at a target."""
-
 from __future__ import annotations
 
 from typing import Literal
 
 from entrostat.controllers import ProportionalIntegral
-from entrostat.measures import Shannon
-from entrostat.recipes._base import Paper, Recipe, Window
+from entrostat.recipes._base import Recipe, recipe
+from entrostat.regulator import Window
 from entrostat.terms import ConfidentWeight
 
-ACTS_ON = "loss term"
-PAPER = Paper(
-    title="EntroPIC: Towards Stable Long-Term Training of LLMs via Entropy Stabilization with Proportional-Integral "
-    "Control",
-    authors="Kai Yang and others",
-    year=2025,
-    url="https://arxiv.org/abs/2511.15248",
-    bibtex="""@article{yang2025entropic,
-  title   = {{EntroPIC}: Towards Stable Long-Term Training of {LLMs} via Entropy Stabilization with
-             Proportional-Integral Control},
-  author  = {Yang, Kai and Xu, Xin and Chen, Yangkun and Liu, Weijie and Lyu, Jiafei and Lin, Zichuan and
-             Ye, Deheng and Yang, Saiyong},
-  journal = {arXiv preprint arXiv:2511.15248},
-  year    = {2025}
-}""",
-)
 
-
+@recipe(acts_on="loss term", paper="yang2025entropic", needs={"old_logprobs"}, embedded={"parameters": {"target": 0.2}})
 def entropic(
     *,
     target: float,
@@ -38,7 +20,7 @@ def entropic(
     denominator: Literal["all", "selected"] = "all",
     window: Window = "step",
 ) -> Recipe:
-    """EntroPIC: hold the entropy at a target by weighing what the policy is already sure of.
+    """EntroPIC: confident tokens weighted by a PI controller that holds the entropy at a target.
 
         L     = L_host + alpha mean_{b,t}( -r |A| 1[p > tau] )         weight 1 + alpha if A > 0, 1 - alpha if A < 0
         e     = H - target
@@ -62,9 +44,6 @@ def entropic(
             1 +- alpha; `"selected"` is the code, which divides by the M selected of N tokens: 1 +- alpha N / M.
         window: when alpha moves: after an optimizer step, after a rollout batch, or on fresh rollouts.
 
-    Returns:
-        The recipe.
-
     Raises:
         ValueError: a setting the parts refuse.
 
@@ -76,22 +55,7 @@ def entropic(
         (ConfidentWeight(tau=0.95, denominator='all'),)
     """
     return Recipe(
-        name="entropic",
-        summary="Confident tokens weighed by a PI controller that holds the entropy at a target (EntroPIC).",
-        measure=Shannon(),
         controller=ProportionalIntegral(target=target, kp=kp, ki=ki, limit=limit, anti_windup=anti_windup),
         terms=(ConfidentWeight(tau=tau, denominator=denominator),),
-        needs=frozenset({"old_logprobs"}),
         window=window,
-        paper=PAPER,
-        parameters={
-            "target": target,
-            "kp": kp,
-            "ki": ki,
-            "tau": tau,
-            "limit": limit,
-            "anti_windup": anti_windup,
-            "denominator": denominator,
-            "window": window,
-        },
     )

@@ -1,5 +1,3 @@
-"""The ordinary entropy bonus on the full vocabulary ("EntReg" in AEnt's tables)."""
-
 from __future__ import annotations
 
 from typing import Any
@@ -7,27 +5,11 @@ from typing import Any
 from entrostat.controllers import Constant, Controller
 from entrostat.losses import SequenceEstimator
 from entrostat.measures import Measure, Shannon
-from entrostat.recipes._base import Paper, Recipe
+from entrostat.recipes._base import Recipe, recipe
 from entrostat.terms import EntropyBonus
 
-ACTS_ON = "loss term"
-PAPER = Paper(
-    title="Function Optimization Using Connectionist Reinforcement Learning Algorithms",
-    authors="Ronald J. Williams and Jing Peng",
-    year=1991,
-    url="https://doi.org/10.1080/09540099108946587",
-    bibtex="""@article{williams1991function,
-  title   = {Function Optimization Using Connectionist Reinforcement Learning Algorithms},
-  author  = {Williams, Ronald J. and Peng, Jing},
-  journal = {Connection Science},
-  volume  = {3},
-  number  = {3},
-  pages   = {241--268},
-  year    = {1991}
-}""",
-)
 
-
+@recipe(acts_on="loss term", paper="williams1991function", embedded={"parameters": {"coef": 0.03}})
 def entropy_bonus(
     *,
     coef: float | None = None,
@@ -35,7 +17,7 @@ def entropy_bonus(
     measure: Measure | None = None,
     estimator: SequenceEstimator = "smoothed",
 ) -> Recipe:
-    """The host's loss minus `coef` times the mean token entropy.
+    """The ordinary entropy bonus, over the whole vocabulary.
 
         L = L_host - coef (1/N) sum_{b,t} H_{b,t}
 
@@ -48,9 +30,6 @@ def entropy_bonus(
         measure: what is paid for; the Shannon entropy of the full distribution if None.
         estimator: of the sequence's entropy: `"smoothed"` pays each token's own entropy; `"smoothed_unbiased"` also
             pays a token for the entropy that comes after it; `"crude"` uses log-probs alone and takes no measure.
-
-    Returns:
-        The recipe.
 
     Raises:
         ValueError: neither or both of `coef` and `controller`; a measure beside `"crude"`; an unknown estimator.
@@ -68,12 +47,4 @@ def entropy_bonus(
     if estimator == "crude" and measure is not None:
         raise ValueError(f"`estimator='crude'` estimates the Shannon entropy and takes no `measure`, got {measure!r}.")
     law: Controller[Any] = Constant(coef=coef) if coef is not None else controller  # pyright: ignore[reportAssignmentType]
-    return Recipe(
-        name="entropy_bonus",
-        summary="The ordinary entropy bonus, over the whole vocabulary.",
-        measure=measure or Shannon(),
-        controller=law,
-        terms=(EntropyBonus(estimator=estimator),),
-        paper=PAPER,
-        parameters={"coef": coef, "controller": controller, "measure": measure, "estimator": estimator},
-    )
+    return Recipe(measure=measure or Shannon(), controller=law, terms=(EntropyBonus(estimator=estimator),))

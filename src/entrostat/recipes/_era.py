@@ -1,32 +1,16 @@
-"""ERA: good responses are updated under sharpened logits, so that sure tokens are pushed less."""
-
 from __future__ import annotations
 
-from entrostat.controllers import Constant
 from entrostat.edits import ClipBounds, SharpenedLogits
 from entrostat.errors import require, require_finite
-from entrostat.measures import Shannon
-from entrostat.recipes._base import Paper, Recipe
+from entrostat.recipes._base import Recipe, recipe
 
-ACTS_ON = "logits of the update"
-PAPER = Paper(
-    title=(
-        "Entropy Regularizing Activation: Boosting Continuous Control, Large Language Models, and Image Classification "
-        "with Activation as Entropy Constraints"
-    ),
-    authors="Zilin Kang, Chonghua Liao, Tingqiang Xu, Huazhe Xu",
-    year=2025,
-    url="https://arxiv.org/abs/2510.08549",
-    bibtex="""@article{kang2025entropy,
-  title   = {Entropy Regularizing Activation: Boosting Continuous Control, Large Language Models, and Image
-             Classification with Activation as Entropy Constraints},
-  author  = {Kang, Zilin and Liao, Chonghua and Xu, Tingqiang and Xu, Huazhe},
-  journal = {arXiv preprint arXiv:2510.08549},
-  year    = {2025}
-}""",
+
+@recipe(
+    acts_on="logits of the update",
+    paper="kang2025entropy",
+    needs={"old_entropy", "logit_scale"},
+    embedded={"parameters": {"low": 0.8}},
 )
-
-
 def era(
     *,
     k: float = 2.0,
@@ -36,7 +20,7 @@ def era(
     truncate: bool = False,
     clip: float = 1.0,
 ) -> Recipe:
-    """ERA for language models: sharpen the logits of sure, good responses in the update, never in sampling.
+    """ERA: good responses are updated under sharpened logits, so that sure tokens are pushed less.
 
         h = mean of the top 20 % token entropies of the response, at the time of the rollout
         z' = k z if h < low,  z / k if h > high,  z otherwise;  z wherever A <= 0
@@ -61,9 +45,6 @@ def era(
             0 and 1 leave the logits alone.
         clip: both clip bounds; 1 is the published choice for what is meant to run strictly on-policy.
 
-    Returns:
-        The recipe.
-
     Raises:
         ValueError: `k` below 1, thresholds out of order, `clip` outside [0, 1].
 
@@ -76,20 +57,6 @@ def era(
     """
     require(0 <= require_finite("clip", clip) <= 1, "clip", "lie in [0, 1]", clip)
     return Recipe(
-        name="era",
-        summary="ERA: good responses are updated under sharpened logits, so that sure tokens are pushed less.",
-        measure=Shannon(),
-        controller=Constant(coef=0.0),
         edits=(ClipBounds(low=clip, high=clip),),
         rollout_edits=(SharpenedLogits(k=k, low=low, high=high, scale_advantages=scale_advantages, truncate=truncate),),
-        needs=frozenset({"old_entropy", "logit_scale"}),
-        paper=PAPER,
-        parameters={
-            "k": k,
-            "low": low,
-            "high": high,
-            "scale_advantages": scale_advantages,
-            "truncate": truncate,
-            "clip": clip,
-        },
     )

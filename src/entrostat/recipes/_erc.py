@@ -1,31 +1,14 @@
-"""ERC: tokens whose entropy moved out of a narrow band around its old value carry no gradient."""
-
 from __future__ import annotations
 
 from typing import Literal
 
-from entrostat.controllers import Constant
 from entrostat.edits import EntropyRatioMask
 from entrostat.errors import unknown_name
-from entrostat.measures import Shannon
-from entrostat.recipes._base import Paper, Recipe
+from entrostat.recipes._base import Recipe, recipe
 from entrostat.recipes._ce_gppo import preserving
 
-ACTS_ON = "gradient mask"
-PAPER = Paper(
-    title="Entropy Ratio Clipping as a Soft Global Constraint for Stable Reinforcement Learning",
-    authors="Zhenpeng Su and others",
-    year=2025,
-    url="https://arxiv.org/abs/2512.05591",
-    bibtex="""@article{su2025entropy,
-  title   = {Entropy Ratio Clipping as a Soft Global Constraint for Stable Reinforcement Learning},
-  author  = {Su, Zhenpeng and others},
-  journal = {arXiv preprint arXiv:2512.05591},
-  year    = {2025}
-}""",
-)
 
-
+@recipe(acts_on="gradient mask", paper="su2025entropy", needs={"old_logprobs", "old_entropy"}, ratio_only=True)
 def erc(
     *,
     low: float = 0.05,
@@ -36,12 +19,13 @@ def erc(
     dual_clip: float | None = 10.0,
     offset: float = 1e-8,
 ) -> Recipe:
-    """Entropy-ratio clipping on top of DAPO's or GPPO's clip, with the bounds of the published recipes.
+    """ERC: tokens whose entropy left a band around its old value carry no gradient.
 
         q_t = (H_t + offset) / (H_old,t + offset)
         a token keeps its gradient iff  1 - low < q_t < 1 + high; else its loss is a constant of the same value
 
-    The denominators stay. The host's log counts these tokens among its clipped ones.
+    It works on top of DAPO's or GPPO's clip; the bounds are those of the published recipes. The denominators stay. The
+    host's log counts these tokens among its clipped ones.
 
     How sure: high for the mechanism (official code), medium for the figures reported of it. The recipes have a band of
     0.95 to 1.05, the code's own default is 0.8 to 1.2. A circulating description as a quadratic penalty is wrong.
@@ -56,9 +40,6 @@ def erc(
         offset: added to both entropies, nats. Tokens much more certain than it never count as moved; raise it if
             rounding in nearly certain tokens fills the mask.
 
-    Returns:
-        The recipe.
-
     Raises:
         ValueError: a bound out of range, or an unknown base.
 
@@ -72,20 +53,7 @@ def erc(
     if base not in ("dapo", "gppo"):
         raise unknown_name("base", base, ("dapo", "gppo"))
     kept = 1.0 if base == "gppo" else 0.0
-    return Recipe(
-        name="erc",
-        summary="Tokens whose entropy left a band around its old value carry no gradient (ERC).",
-        measure=Shannon(),
-        controller=Constant(coef=0.0),
-        edits=(
+    return Recipe(edits=(
             *preserving(kept, kept, clip_low, clip_high, dual_clip),
             EntropyRatioMask(low=low, high=high, offset=offset),
-        ),
-        needs=frozenset({"old_logprobs", "old_entropy"}),
-        ratio_only=True,
-        paper=PAPER,
-        parameters={
-            "low": low, "high": high, "base": base, "clip_low": clip_low, "clip_high": clip_high,
-            "dual_clip": dual_clip, "offset": offset,
-        },
-    )  # fmt: skip
+        ))  # fmt: skip

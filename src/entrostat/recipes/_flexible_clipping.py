@@ -1,29 +1,13 @@
-"""Flexible clipping: bounds that open for rare tokens on one side or the other, on a schedule or by a switch."""
-
 from __future__ import annotations
 
 from typing import Any, Literal
 
 from entrostat.controllers import Constant, Controller, Hysteresis
 from entrostat.edits import FlexibleBounds, PreservedGradient
-from entrostat.measures import Shannon
-from entrostat.recipes._base import Paper, Recipe
-
-ACTS_ON = "clip bounds"
-PAPER = Paper(
-    title="Flexible Entropy Control in RLVR with a Gradient-Preserving Perspective",
-    authors="Kun Chen and others",
-    year=2026,
-    url="https://arxiv.org/abs/2602.09782",
-    bibtex="""@article{chen2026flexible,
-  title   = {Flexible Entropy Control in {RLVR} with a Gradient-Preserving Perspective},
-  author  = {Chen, Kun and others},
-  journal = {arXiv preprint arXiv:2602.09782},
-  year    = {2026}
-}""",
-)
+from entrostat.recipes._base import Recipe, recipe
 
 
+@recipe(acts_on="clip bounds", paper="chen2026flexible", needs={"old_logprobs", "total_steps"}, ratio_only=True)
 def flexible_clipping(
     *,
     shape: Literal["ID", "DID", "OD"] = "ID",
@@ -35,7 +19,7 @@ def flexible_clipping(
     fraction: float = 0.2,
     preserve: bool = False,
 ) -> Recipe:
-    """Flexible entropy control by clip bounds, with the increase-then-decrease schedule reported best.
+    """Flexible clipping: bounds looser for rare tokens, opened on one side or the other by schedule or switch.
 
         U(p) = high_slope p + high         M(p) = low_slope p + low         l = 1 - 2 k / T
 
@@ -44,8 +28,9 @@ def flexible_clipping(
         "OD"   switched on: U / eps; off: eps / M          on at H <= H_min, off at H > tau_high
                H_min = fraction H_init                     tau_high = H_min + (H_init - H_min) (1 - k/T)
 
-    Above the slash: how far the ratio may rise above 1; below: how far it may fall below. `k` is the optimizer step,
-    `p` the token's probability under the policy being trained; the implicit bound is solved in `edits.FlexibleBounds`.
+    The default, "ID" (increase, then decrease), is reported best. Above the slash: how far the ratio may rise above 1;
+    below: how far it may fall below. `k` is the optimizer step, `p` the token's probability under the policy being
+    trained; the implicit bound is solved in `edits.FlexibleBounds`.
 
     How sure: medium. Bounds, schedules and switch come from a post by an author, slopes and intercepts from a third
     party's note. The initial state of the switch is not given: ours is off. The name speaks of preserved gradients, and
@@ -61,9 +46,6 @@ def flexible_clipping(
         fraction: "OD" only: the low edge, as a fraction of the first measured entropy.
         preserve: let tokens beyond the bounds keep the gradient of the bound, as GPPO does.
 
-    Returns:
-        The recipe.
-
     Raises:
         ValueError: an unknown shape, a bound or slope out of range, `fraction` outside (0, 1).
 
@@ -78,17 +60,5 @@ def flexible_clipping(
         shape=shape, high=high, high_slope=high_slope, low=low, low_slope=low_slope, eps=eps
     )  # fmt: skip
     controller: Controller[Any] = Hysteresis(fraction=fraction) if shape == "OD" else Constant(coef=0.0)
-    return Recipe(
-        name="flexible_clipping",
-        summary="Clip bounds looser for rare tokens, opened on one side or the other by schedule or switch.",
-        measure=Shannon(),
-        controller=controller,
-        edits=(bounds, PreservedGradient(low=1.0, high=1.0)) if preserve else (bounds,),
-        needs=frozenset({"old_logprobs", "total_steps"}),
-        ratio_only=True,
-        paper=PAPER,
-        parameters={
-            "shape": shape, "high": high, "high_slope": high_slope, "low": low, "low_slope": low_slope, "eps": eps,
-            "fraction": fraction, "preserve": preserve,
-        },
-    )  # fmt: skip
+    preserved = (PreservedGradient(low=1.0, high=1.0),) if preserve else ()
+    return Recipe(controller=controller, edits=(bounds, *preserved))

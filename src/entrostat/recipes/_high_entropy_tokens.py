@@ -1,32 +1,12 @@
-"""High-entropy tokens (80/20): only the most uncertain fifth of the tokens carries the policy gradient."""
-
 from __future__ import annotations
 
-from entrostat.controllers import Constant
 from entrostat.edits import EntropyMask
-from entrostat.measures import Shannon
-from entrostat.recipes._base import Paper, Recipe
-
-ACTS_ON = "advantages (which tokens keep theirs)"
-PAPER = Paper(
-    title=(
-        "Beyond the 80/20 Rule: High-Entropy Minority Tokens Drive Effective Reinforcement Learning for LLM Reasoning"
-    ),
-    authors="Shenzhi Wang and others",
-    year=2025,
-    url="https://arxiv.org/abs/2506.01939",
-    bibtex="""@article{wang2025beyond,
-  title   = {Beyond the 80/20 Rule: High-Entropy Minority Tokens Drive Effective Reinforcement Learning for {LLM}
-             Reasoning},
-  author  = {Wang, Shenzhi and others},
-  journal = {arXiv preprint arXiv:2506.01939},
-  year    = {2025}
-}""",
-)
+from entrostat.recipes._base import Recipe, recipe
 
 
+@recipe(acts_on="advantages (which tokens keep theirs)", paper="wang2025beyond")
 def high_entropy_tokens(*, keep: float = 0.2, kept_mean: bool = True) -> Recipe:
-    """The 80/20 rule: zero the advantage of all but the highest-entropy share of the tokens.
+    """The 80/20 rule: only the highest-entropy share of the tokens carries the policy gradient.
 
         A' = A 1[H >= tau] N / N_kept,    tau = the (1 - keep) quantile of H over the micro-batch, all ranks
 
@@ -39,9 +19,6 @@ def high_entropy_tokens(*, keep: float = 0.2, kept_mean: bool = True) -> Recipe:
         kept_mean: divide by the kept tokens, as the paper does. False divides by all tokens, as TRL does, which makes
             the policy gradient smaller by a factor of about `keep`.
 
-    Returns:
-        The recipe.
-
     Raises:
         ValueError: `keep` outside (0, 1].
 
@@ -52,12 +29,4 @@ def high_entropy_tokens(*, keep: float = 0.2, kept_mean: bool = True) -> Recipe:
         >>> high_entropy_tokens().edits
         (EntropyMask(keep=0.2, rescale=True),)
     """
-    return Recipe(
-        name="high_entropy_tokens",
-        summary="Only the highest-entropy share of the tokens carries the policy gradient (80/20).",
-        measure=Shannon(),
-        controller=Constant(coef=0.0),
-        edits=(EntropyMask(keep=keep, rescale=kept_mean),),
-        paper=PAPER,
-        parameters={"keep": keep, "kept_mean": kept_mean},
-    )
+    return Recipe(edits=(EntropyMask(keep=keep, rescale=kept_mean),))

@@ -1,5 +1,3 @@
-"""KL-Cov: the tokens whose update lowers the entropy most are held near the policy that wrote them."""
-
 from __future__ import annotations
 
 import math
@@ -8,14 +6,11 @@ from typing import Literal
 from entrostat.controllers import Constant
 from entrostat.edits import ClipBounds, CovarianceWeight
 from entrostat.errors import unknown_name
-from entrostat.measures import Shannon
-from entrostat.recipes._base import Recipe
-from entrostat.recipes._clip_cov import PAPER as PAPER
+from entrostat.recipes._base import Recipe, recipe
 from entrostat.terms import DriftPenalty
 
-ACTS_ON = "loss term"
 
-
+@recipe(acts_on="loss term", paper="cui2025entropy", ratio_only=True, embedded={"parameters": {"share": 0.02}})
 def kl_cov(
     *,
     coef: float = 1.0,
@@ -23,14 +18,14 @@ def kl_cov(
     dead_zone: float = 1e-3,
     scope: Literal["rollout", "micro_batch"] = "rollout",
 ) -> Recipe:
-    """KL-Cov, with the defaults of the paper's 7B runs: no clipping, and a penalty on a few tokens.
+    """KL-Cov: a penalty on the drift of the tokens of largest covariance between log-prob and advantage.
 
         c_t = (lp_t - mean lp) (A_t - mean A)          means over the response tokens of the batch
         L = mean_t [-r_t A_t]  +  coef mean_t [w_t max(|lp_t - lp_old,t| - dead_zone, 0)]
         w_t = 1 at the max(floor(share N), 1) tokens of largest c_t, else 0
 
-    The means are over all `N` tokens. At lp = lp_old the penalty has no gradient: nothing happens before the second
-    update on a rollout batch.
+    Nothing is clipped; the defaults are those of the paper's 7B runs. The means are over all `N` tokens. At lp = lp_old
+    the penalty has no gradient: nothing happens before the second update on a rollout batch.
 
     How sure: high for the published form (paper and code agree). Two things are ours and can be switched off. The dead
     zone: where old and new log-probs come from passes that round differently, the published absolute value punishes
@@ -43,9 +38,6 @@ def kl_cov(
         share: tokens punished, as a share of the response tokens; 2e-3 for the paper's 7B runs, 2e-4 for 32B.
         dead_zone: log-ratio that costs nothing, nats; 0 as published.
         scope: `"rollout"`, or `"micro_batch"` as published.
-
-    Returns:
-        The recipe.
 
     Raises:
         ValueError: a share out of range, a negative dead zone, or an unknown scope.
@@ -64,15 +56,9 @@ def kl_cov(
     weight = CovarianceWeight(share=share, across_ranks=once)
     never = ClipBounds(low=1.0, high=math.inf)
     return Recipe(
-        name="kl_cov",
-        summary="A penalty on the drift of the tokens of largest covariance between log-prob and advantage (KL-Cov).",
-        measure=Shannon(),
         controller=Constant(coef=coef),
         terms=(DriftPenalty(dead_zone=dead_zone),),
         edits=(never,) if once else (never, weight),
         rollout_edits=(weight,) if once else (),
         needs=frozenset({"old_logprobs", "old_entropy"} if once else {"old_logprobs"}),
-        ratio_only=True,
-        paper=PAPER,
-        parameters={"coef": coef, "share": share, "dead_zone": dead_zone, "scope": scope},
     )

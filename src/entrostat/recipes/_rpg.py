@@ -1,29 +1,12 @@
-"""RPG: the exact gradient of a divergence to the previous policy, inside the clipped objective."""
-
 from __future__ import annotations
 
 from typing import Literal
 
-from entrostat.controllers import Constant
 from entrostat.edits import ClipBounds, DivergenceAdvantage, DualClip, Edit
-from entrostat.measures import Shannon
-from entrostat.recipes._base import Paper, Recipe
-
-ACTS_ON = "advantages"
-PAPER = Paper(
-    title="On the Design of KL-Regularized Policy Gradient Algorithms for LLM Reasoning",
-    authors="Yifan Zhang and others",
-    year=2025,
-    url="https://arxiv.org/abs/2505.17508",
-    bibtex="""@article{zhang2025design,
-  title   = {On the Design of {KL}-Regularized Policy Gradient Algorithms for {LLM} Reasoning},
-  author  = {Zhang, Yifan and others},
-  journal = {arXiv preprint arXiv:2505.17508},
-  year    = {2025}
-}""",
-)
+from entrostat.recipes._base import Recipe, recipe
 
 
+@recipe(acts_on="advantages", paper="zhang2025design", needs={"old_logprobs"}, ratio_only=True)
 def rpg(
     *,
     coef: float = 1e-4,
@@ -33,16 +16,17 @@ def rpg(
     dual_clip: float | None = 10.0,
     clamped: bool = False,
 ) -> Recipe:
-    """Regularised policy gradient: J = E[R] - coef D, D a divergence between the policy and the one before.
+    """RPG: a divergence to the previous policy, by its exact gradient, inside the clipped objective.
 
         w = pi / pi_old            A' = A + coef / w              D = KL(old || pi)
                                         A - coef (log w + 1)      D = KL(pi || old)
                                         A - coef (1 - 1/w)        D = UKL(old || pi)
                                         A - coef log w            D = UKL(pi || old)
 
-    With A' as a constant, `-w A' grad log pi` is the gradient of `-J`. The host's clip then acts on A', as the paper's
-    does. The policy before is the one that wrote the rollouts, renewed with every rollout batch; the paper renews it
-    every K steps or when it has drifted far enough.
+    The objective is J = E[R] - coef D, with D a divergence between the policy and the one before. With A' as a
+    constant, `-w A' grad log pi` is the gradient of `-J`. The host's clip then acts on A', as the paper's does. The
+    policy before is the one that wrote the rollouts, renewed with every rollout batch; the paper renews it every K
+    steps or when it has drifted far enough.
 
     The paper's advantage is the reward less the group's mean, not divided by its deviation: train with TRL's
     `scale_rewards="none"`. Divided advantages make `coef` mean something else in every group.
@@ -61,9 +45,6 @@ def rpg(
         clamped: take `w` clamped to the bounds in the divergence, as one branch of the published code does; the
             gradient is then exact within the bounds only.
 
-    Returns:
-        The recipe.
-
     Raises:
         ValueError: a negative `coef` or bound, `low` above 1, `dual_clip` below 1, or an unknown divergence.
 
@@ -78,16 +59,4 @@ def rpg(
         ClipBounds(low=low, high=high),
         DivergenceAdvantage(coef=coef, divergence=divergence, clamped=clamped),
     )
-    return Recipe(
-        name="rpg",
-        summary="A divergence to the previous policy, by its exact gradient, inside the clipped objective (RPG).",
-        measure=Shannon(),
-        controller=Constant(coef=0.0),
-        edits=edits if dual_clip is None else (*edits, DualClip(limit=dual_clip)),
-        needs=frozenset({"old_logprobs"}),
-        ratio_only=True,
-        paper=PAPER,
-        parameters={
-            "coef": coef, "divergence": divergence, "low": low, "high": high, "dual_clip": dual_clip, "clamped": clamped
-        },
-    )  # fmt: skip
+    return Recipe(edits=edits if dual_clip is None else (*edits, DualClip(limit=dual_clip)))  # fmt: skip

@@ -1,30 +1,14 @@
-"""SIREN: the nucleus entropy of each response's most uncertain positions, tied to where it started."""
-
 from __future__ import annotations
 
 from entrostat.controllers import SquaredAnchor
 from entrostat.measures import Nucleus
-from entrostat.recipes._base import Paper, Recipe
+from entrostat.recipes._base import Recipe, recipe
 from entrostat.terms import PeakEntropy
-from entrostat.terms.signals import PeakEntropies
-
-ACTS_ON = "loss term"
-PAPER = Paper(
-    title="Rethinking Entropy Regularization in Large Reasoning Models",
-    authors="Yuxian Jiang, Yafu Li, Guanxu Chen, Dongrui Liu, Yu Cheng and Jing Shao",
-    year=2025,
-    url="https://arxiv.org/abs/2509.25133",
-    bibtex="""@article{jiang2025rethinking,
-  title   = {Rethinking Entropy Regularization in Large Reasoning Models},
-  author  = {Jiang, Yuxian and Li, Yafu and Chen, Guanxu and Liu, Dongrui and Cheng, Yu and Shao, Jing},
-  journal = {arXiv preprint arXiv:2509.25133},
-  year    = {2025}
-}""",
-)
 
 
+@recipe(acts_on="loss term", paper="jiang2025rethinking", embedded={"parameters": {"beta": 0.1}})
 def siren(*, beta: float = 0.005, top_p: float = 0.8, quantile: float = 0.8, crossing: bool = True) -> Recipe:
-    """SIREN: selective, self-anchored entropy regularisation.
+    """SIREN: the nucleus entropy at each response's entropy peaks, tied to its first value.
 
         H~_{b,t} = entropy on the nucleus of mass top_p, renormalised
         h        = mean over responses of the mean of H~ over the positions strictly above the response's quantile
@@ -46,9 +30,6 @@ def siren(*, beta: float = 0.005, top_p: float = 0.8, quantile: float = 0.8, cro
         crossing: keep the token that crosses `top_p`. The code drops it; where one token holds `top_p` alone, the
             entropy and its gradient are then 0.
 
-    Returns:
-        The recipe.
-
     Raises:
         ValueError: a setting the parts refuse.
 
@@ -59,14 +40,11 @@ def siren(*, beta: float = 0.005, top_p: float = 0.8, quantile: float = 0.8, cro
         >>> siren().measure, siren().window
         (Nucleus(top_p=0.8, crossing=True), 'fresh')
     """
+    peaks = PeakEntropy(quantile=quantile)
     return Recipe(
-        name="siren",
-        summary="The nucleus entropy at each response's entropy peaks, tied to its first value (SIREN).",
         measure=Nucleus(top_p=top_p, crossing=crossing),
         controller=SquaredAnchor(beta=beta),
-        signal=PeakEntropies(quantile=quantile),
-        terms=(PeakEntropy(quantile=quantile),),
+        signal=peaks,
+        terms=(peaks,),
         window="fresh",
-        paper=PAPER,
-        parameters={"beta": beta, "top_p": top_p, "quantile": quantile, "crossing": crossing},
     )

@@ -1,34 +1,21 @@
-"""Skywork-OR1: an entropy bonus that is switched on below a target, its coefficient stepped up and down."""
-
 from __future__ import annotations
 
 from typing import Literal
 
 from entrostat.controllers import Step
 from entrostat.errors import unknown_name
-from entrostat.measures import Shannon
-from entrostat.recipes._base import Paper, Recipe
-from entrostat.terms import EntropyBonus
-from entrostat.terms.signals import Surprisal
-
-ACTS_ON = "loss term"
-PAPER = Paper(
-    title="Skywork Open Reasoner 1 Technical Report",
-    authors="Jujie He and others",
-    year=2025,
-    url="https://arxiv.org/abs/2505.22312",
-    bibtex="""@article{he2025skywork,
-  title   = {Skywork Open Reasoner 1 Technical Report},
-  author  = {He, Jujie and others},
-  journal = {arXiv preprint arXiv:2505.22312},
-  year    = {2025}
-}""",
-)
+from entrostat.recipes._base import Recipe, recipe
+from entrostat.terms import EntropyBonus, Surprisal
 
 DEFAULTS = {"skywork": (1e-4, 5e-3), "trl": (5e-3, 1.0)}
 """Step and ceiling of each implementation. The two differ by factors of 50 and 200."""
 
 
+@recipe(
+    acts_on="loss term",
+    paper="he2025skywork",
+    embedded={"parameters": {"target": 0.3, "delta": 0.002, "ceiling": 0.05}},
+)
 def skywork(
     *,
     variant: Literal["skywork", "trl"] = "skywork",
@@ -38,7 +25,7 @@ def skywork(
     ceiling: float | None = None,
     initial: float = 0.0,
 ) -> Recipe:
-    """Skywork-OR1's adaptive entropy coefficient, as its authors published it or as TRL has it.
+    """Skywork-OR1: an entropy bonus below a target only, its coefficient stepped up and down.
 
         L = L_host - g c (1/N) sum_{b,t} H_{b,t}
         g = 1[h < target],   c <- clip(c + delta if h < target else c - delta, floor, ceiling)
@@ -48,8 +35,8 @@ def skywork(
     | `"skywork"` | mean surprisal -log pi_old of the tokens | per rollout batch  | g = 1   | off, down     |
     | `"trl"`     | mean entropy of the policy               | per optimizer step | g = 0   | on, up        |
 
-    One-sided: nothing lowers the entropy above the target. The gate shuts the bonus at once, so expect a cycle around
-    the target, not rest.
+    Either as its authors published it or as TRL has it. One-sided: nothing lowers the entropy above the target. The
+    gate shuts the bonus at once, so expect a cycle around the target, not rest.
 
     How sure: high. Both rules were read in code. The authors' code looks at one rank only and forgets `c` on resume;
     here `h` is the mean over all tokens of all ranks and `c` is saved.
@@ -61,9 +48,6 @@ def skywork(
         floor: least coefficient.
         ceiling: greatest coefficient; None for the variant's (5e-3, or 1).
         initial: first coefficient.
-
-    Returns:
-        The recipe.
 
     Raises:
         ValueError: an unknown variant, or a setting the controller refuses.
@@ -84,14 +68,10 @@ def skywork(
     )  # fmt: skip
     theirs = variant == "skywork"
     return Recipe(
-        name="skywork",
-        summary="An entropy bonus below a target only, its coefficient stepped up and down (Skywork-OR1).",
-        measure=Shannon(),
         controller=law,
         signal=Surprisal(old=True) if theirs else None,
         terms=(EntropyBonus(),),
         window="rollout" if theirs else "step",
-        paper=PAPER,
         parameters={
             "variant": variant,
             "target": target,

@@ -1,5 +1,3 @@
-"""STARE: while entropy is below its target, the most surprising tokens of good responses count a little more."""
-
 from __future__ import annotations
 
 from typing import Any, Literal, get_args
@@ -7,26 +5,12 @@ from typing import Any, Literal, get_args
 from entrostat.controllers import Controller, Relay, Step
 from entrostat.edits import SurprisalWeights
 from entrostat.errors import require, require_finite, unknown_name
-from entrostat.measures import Shannon
-from entrostat.recipes._base import Paper, Recipe
-
-ACTS_ON = "advantages, by a gate"
-PAPER = Paper(
-    title="STARE: Surprisal-Guided Token-Level Advantage Reweighting for Policy Entropy Stability",
-    authors="Haipeng Luo, Qingfeng Sun, Songli Wu, Can Xu, Wenfeng Deng, Han Hu, Yansong Tang",
-    year=2026,
-    url="https://arxiv.org/abs/2606.19236",
-    bibtex="""@article{luo2026stare,
-  title   = {{STARE}: Surprisal-Guided Token-Level Advantage Reweighting for Policy Entropy Stability},
-  author  = {Luo, Haipeng and Sun, Qingfeng and Wu, Songli and Xu, Can and Deng, Wenfeng and Hu, Han and Tang, Yansong},
-  journal = {arXiv preprint arXiv:2606.19236},
-  year    = {2026}
-}""",
-)
+from entrostat.recipes._base import Recipe, recipe
 
 Variant = Literal["O1", "C2"]
 
 
+@recipe(acts_on="advantages, by a gate", paper="luo2026stare", embedded={"parameters": {"target": 0.4}})
 def stare(
     *,
     target: float = 0.3,
@@ -38,7 +22,7 @@ def stare(
     rate: float = 0.01,
     most: float = 1.5,
 ) -> Recipe:
-    """STARE: reweigh surprising tokens while the entropy of the fresh rollouts is below the target.
+    """STARE: while entropy is below its target, the most surprising tokens count a little more.
 
         gate = 1[H < target]                        H = mean entropy of the fresh rollouts, all ranks
         w = rise on the ceil(share n+) most surprising of the n+ tokens with A > 0        while the gate is open
@@ -61,9 +45,6 @@ def stare(
         rate: that step (published: 0.01).
         most: largest `rise` in the adaptive mode (published: 1.5).
 
-    Returns:
-        The recipe.
-
     Raises:
         ValueError: weights on the wrong side of 1, an unknown variant, or a setting the parts refuse.
 
@@ -85,22 +66,4 @@ def stare(
         require(most >= rise, "most", f"be at least `rise`={rise!r}", most)
         law = Step(target=target, delta=rate, floor=0.0, ceiling=round(most - 1, 12), initial=excess)
     falls = (1 - fall) / excess if variant == "C2" else 0.0
-    return Recipe(
-        name="stare",
-        summary="STARE: while entropy is below its target, the most surprising tokens count a little more.",
-        measure=Shannon(),
-        controller=law,
-        edits=(SurprisalWeights(share=share, falls=falls),),
-        window="fresh",
-        paper=PAPER,
-        parameters={
-            "target": target,
-            "share": share,
-            "rise": rise,
-            "fall": fall,
-            "variant": variant,
-            "adaptive": adaptive,
-            "rate": rate,
-            "most": most,
-        },
-    )
+    return Recipe(controller=law, edits=(SurprisalWeights(share=share, falls=falls),), window="fresh")

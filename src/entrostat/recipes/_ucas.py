@@ -1,31 +1,16 @@
-"""UCAS: unsure responses count more, and tokens with a high logit a little less."""
-
 from __future__ import annotations
 
-from entrostat.controllers import Constant
+from typing import Literal
+
 from entrostat.edits import UncertaintyAdvantage
-from entrostat.edits._uncertainty_advantage import Aggregation
-from entrostat.measures import Shannon
-from entrostat.recipes._base import Paper, Recipe
-
-ACTS_ON = "advantages"
-PAPER = Paper(
-    title="Unlocking Exploration in RLVR: Uncertainty-aware Advantage Shaping for Deeper Reasoning",
-    authors="Can Xie, Ruotong Pan, Xiangyu Wu, Yunfei Zhang, Jiayi Fu, Tingting Gao, Guorui Zhou",
-    year=2025,
-    url="https://arxiv.org/abs/2510.10649",
-    bibtex="""@article{xie2025unlocking,
-  title   = {Unlocking Exploration in {RLVR}: Uncertainty-aware Advantage Shaping for Deeper Reasoning},
-  author  = {Xie, Can and Pan, Ruotong and Wu, Xiangyu and Zhang, Yunfei and Fu, Jiayi and Gao, Tingting and
-             Zhou, Guorui},
-  journal = {arXiv preprint arXiv:2510.10649},
-  year    = {2025}
-}""",
-)
+from entrostat.recipes._base import Recipe, recipe
 
 
-def ucas(*, up: float = 0.25, down: float = 0.35, penalty: float = 0.05, confidence: Aggregation = "mean") -> Recipe:
-    """UCAS: shape the advantage by the response's confidence, then each token's by its raw logit.
+@recipe(acts_on="advantages", paper="xie2025unlocking", needs={"logit_stats", "group_ids"})
+def ucas(
+    *, up: float = 0.25, down: float = 0.35, penalty: float = 0.05, confidence: Literal["mean", "sum"] = "mean"
+) -> Recipe:
+    """UCAS: advantages shaped by the response's confidence and the token's logit.
 
         c_t = logsumexp(z) - mean_v z_v       Z = z-score within the prompt group of the mean (or sum) of c_t
         A1  = A exp(-up Z) if A > 0 else A exp(+down Z)
@@ -41,9 +26,6 @@ def ucas(*, up: float = 0.25, down: float = 0.35, penalty: float = 0.05, confide
         penalty: what the token with the largest logit loses. It also pushes where A = 0.
         confidence: `"mean"` or `"sum"` over a response.
 
-    Returns:
-        The recipe.
-
     Raises:
         ValueError: a negative number, an unknown aggregation.
 
@@ -54,13 +36,4 @@ def ucas(*, up: float = 0.25, down: float = 0.35, penalty: float = 0.05, confide
         >>> sorted(ucas().needs)
         ['group_ids', 'logit_stats', 'old_entropy']
     """
-    return Recipe(
-        name="ucas",
-        summary="UCAS: advantages shaped by the response's confidence and the token's logit.",
-        measure=Shannon(),
-        controller=Constant(coef=0.0),
-        rollout_edits=(UncertaintyAdvantage(up=up, down=down, penalty=penalty, confidence=confidence),),
-        needs=frozenset({"logit_stats", "group_ids"}),
-        paper=PAPER,
-        parameters={"up": up, "down": down, "penalty": penalty, "confidence": confidence},
-    )
+    return Recipe(rollout_edits=(UncertaintyAdvantage(up=up, down=down, penalty=penalty, confidence=confidence),))

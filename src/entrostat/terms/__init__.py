@@ -1,19 +1,12 @@
-"""Terms: what a recipe adds to the host's loss, per token. One idea per file."""
+"""Terms: what a recipe adds to the host's loss, and signals: what its controller is fed instead of its measure."""
 
-from entrostat.terms._advantage_kl import AdvantageKL as AdvantageKL
-from entrostat.terms._base import Term as Term
-from entrostat.terms._confident_weight import ConfidentWeight as ConfidentWeight
-from entrostat.terms._drift_penalty import DriftPenalty as DriftPenalty
-from entrostat.terms._entropy_bonus import EntropyBonus as EntropyBonus
-from entrostat.terms._peak_entropy import PeakEntropy as PeakEntropy
-from entrostat.terms._response_entropy import ResponseEntropy as ResponseEntropy
+# Written by docs/make_exports.py from the modules beside this file.
+
+from entrostat.terms._base import Signal, Term, Weighted
+from entrostat.terms._drift import AdvantageKL, ConfidentWeight, DriftPenalty
+from entrostat.terms._entropy import EntropyBonus, PeakEntropy, ResponseEntropy, Surprisal
 
 __all__ = [
-    "AdvantageKL",
-    "ConfidentWeight",
-    "DriftPenalty",
-    "EntropyBonus",
-    "PeakEntropy",
-    "ResponseEntropy",
-    "Term",
-]
+    "AdvantageKL", "ConfidentWeight", "DriftPenalty", "EntropyBonus", "PeakEntropy", "ResponseEntropy", "Signal",
+    "Surprisal", "Term", "Weighted",
+]  # fmt: skip

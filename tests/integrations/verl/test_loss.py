@@ -182,11 +182,9 @@ def test_settings_that_would_undo_a_recipe_are_refused(
 @pytest.mark.feature("the other recipes", "rejected")
 def test_every_recipe_is_taken_or_refused_in_one_sentence(record_property: Callable[[str, str], None]) -> None:
     """Those that need what verl cannot give say what; the others compute a finite loss with a gradient."""
-    from entrostat.recipes._embedded import SETTINGS
-
     taken, refused = [], dict[str, str]()
     for name in recipes.names():
-        recipe = recipes.build(name, dict(SETTINGS.get(name, {}).get("parameters", {})))
+        recipe = recipes.build(name, recipes.embedded(name).get("parameters", {}))
         try:
             loss = EntropyLoss(config=config(), recipe=recipe)
         except ValueError as error:

@@ -17,7 +17,6 @@ from torch import Tensor
 from entrostat import recipes
 from entrostat.batch import TokenBatch
 from entrostat.recipes import Recipe
-from entrostat.recipes._embedded import SETTINGS
 
 PROMPTS, LENGTHS = [2, 2, 2, 3, 3, 3], [4, 2, 3, 1, 4, 3]
 KEYS = [f"uid_of_{prompt}_{session}_0" for prompt in "ab" for session in range(3)]
@@ -107,7 +106,7 @@ def rollouts(queue: Any) -> Generator[Any]:
 
 
 def built(name: str) -> Recipe:
-    return recipes.build(name, dict(SETTINGS.get(name, {}).get("parameters", {})))
+    return recipes.build(name, recipes.embedded(name).get("parameters", {}))
 
 
 def looking() -> list[str]:

@@ -13,8 +13,7 @@ from entrostat.jobs.settings._evaluation import EvaluationJob
 from entrostat.jobs.settings._keys import section
 from entrostat.jobs.settings._recipe import RecipeJob
 from entrostat.jobs.settings._train import TrainJob
-from entrostat.recipes import names
-from entrostat.recipes._embedded import SETTINGS
+from entrostat.recipes import describe, embedded, names
 
 TRACKERS = ("tensorboard", "trackio", "wandb")
 """The trackers a job can show its runs to, through the host's integrations."""
@@ -106,7 +105,7 @@ class Job:
 
     def _registered(self, name: str) -> RecipeJob:
         """Return a recipe's line with what suits the embedded model; another model's user has to choose."""
-        return RecipeJob(name=name, **({} if self.model else SETTINGS.get(name, {})))
+        return RecipeJob(name=name, **({} if self.model else embedded(name)))
 
     def line(self, recipe: RecipeJob) -> Job:
         """Return the job as one of its lines trains.
@@ -126,4 +125,4 @@ def needs(name: str) -> list[str]:
         >>> needs("clip_higher")
         ['old_logprobs']
     """
-    return sorted(Job().with_recipes([name]).recipes[0].build().needs)
+    return describe(name)["needs"]
