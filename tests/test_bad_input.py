@@ -226,7 +226,7 @@ RECORDS: dict[str, tuple[Callable[[str], str], str]] = {
     "a later version": (lambda text: text.replace('"schema": 1', '"schema": 2'), "line 1: schema 2"),
     "two versions": (lambda text: text.replace('"schema": 1', '"schema": 2', 2), "line 1: schema 2"),
     "a later version at its end": (lambda text: text + '{"schema": 2, "kind": "step"}\n', "line 6: schema 2"),
-    "a field of a later version": (lambda text: text.replace('"coef"', '"flux": 1, "coef"'), "unknown fields ['flux']"),
+    "a field of a later version": (lambda text: text.replace('"coef"', '"flux": 1, "coef"'), "unknown field `flux`"),
     "no entropy but NaN": (lambda text: text.replace("0.3,", "NaN,"), "no step with an entropy"),
 }
 """Damage of a log that stands alone, and the words for it."""

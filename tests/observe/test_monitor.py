@@ -14,7 +14,7 @@ from entrostat.observe import _monitor
 from entrostat.observe._monitor import Monitor
 from entrostat.observe.analysis.curves import Curves
 from entrostat.observe.analysis.findings import Alarm
-from entrostat.observe.diagnose import diagnose
+from entrostat.observe.diagnose import diagnose_run
 from entrostat.observe.records import StepRecord, read
 from entrostat.observe.report._load import load
 from entrostat.ops import Support
@@ -88,7 +88,7 @@ def test_alarms_diagnosis_and_report_read_what_was_written(tmp_path: Path) -> No
         monitor.observe(logits * 10, targets, mask)
         seen = monitor.step()
     assert [alarm.kind for alarm in seen.alarms] == ["collapsed", "inert"]
-    (found,) = diagnose(tmp_path)
+    (found,) = diagnose_run(tmp_path)
     assert found.findings == seen.alarms
     (run,) = load([tmp_path])
     assert (run.label, run.reached, run.planned, run.finished) == ("mine", 41, 41, True)
@@ -135,10 +135,6 @@ def test_mistakes_are_told(tmp_path: Path) -> None:
 RANKS = """
 import json, sys, torch, torch.distributed as dist
 import entrostat as es
-from entrostat.observe import _monitor
-from entrostat.observe._monitor import Monitor
-from entrostat.observe.analysis.curves import Curves
-from entrostat.observe.analysis.findings import Alarm
 rank, store, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
 torch.manual_seed(0)

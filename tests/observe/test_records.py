@@ -37,7 +37,15 @@ def test_a_number_that_is_not_finite_becomes_null_and_comes_back_as_nan() -> Non
     back = decode(line)
     assert isinstance(back, StepRecord)
     assert math.isnan(back.entropy)
+    assert back.reward is None
     assert math.isnan(back.coef)
+
+
+def test_a_number_beyond_any_training_counts_as_not_measured() -> None:
+    back = decode(encode(step(1, coef=7.0, reward=8.0)).replace("7.0", "1e200").replace("8.0", "1e999"))
+    assert isinstance(back, StepRecord)
+    assert math.isnan(back.coef)
+    assert back.reward is None
 
 
 def test_a_last_line_cut_by_a_kill_is_dropped_and_written_again(tmp_path: Path) -> None:
@@ -66,13 +74,16 @@ def test_rewinding_drops_what_a_resume_will_write_again(tmp_path: Path) -> None:
     [
         ("{", "not a JSON line"),
         ("[1]", "not a JSON object"),
+        ("[" * 100_000, "not a JSON line"),
         ('{"schema": 2, "kind": "step"}', "schema 2"),
+        (encode(step(1)).replace('"schema": 1, ', ""), "schema None"),
         ('{"schema": 1, "kind": "other"}', "unknown kind"),
-        ('{"schema": 1, "kind": "step", "step": 1}', "missing fields"),
-        (encode(step(1))[:-1] + ', "extra": 1}', r"unknown fields \['extra'\]"),
-        (encode(step(1)).replace("0.99", '"much"'), "'kept_mass' should be float"),
-        (encode(step(1)).replace('"step": 1', '"step": true'), "'step' should be int"),
-        (encode(EVALUATION).replace("0.5", '"x"'), "'pass_at' should be"),
+        ('{"schema": 1, "kind": "step", "step": 1}', "missing required field `entropy`"),
+        (encode(step(1))[:-1] + ', "extra": 1}', "unknown field `extra`"),
+        (encode(step(1)).replace("0.99", '"much"'), r"expected `float`, got `str` - at `\$.kept_mass`"),
+        (encode(step(1)).replace('"step": 1', '"step": true'), r"expected `int`, got `bool` - at `\$.step`"),
+        (encode(step(1)).replace('"step": 1', '"step": 1' + "0" * 400), r"at `\$.step`"),
+        (encode(EVALUATION).replace("0.5", '"x"'), r"expected `float`, got `str` - at `\$.pass_at"),
     ],
 )
 def test_damage_is_named_by_file_and_line(tmp_path: Path, line: str, says: str) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from entrostat.errors import require, require_count, require_finite, sentence, unknown_name
 from entrostat.losses import Tally
 from entrostat.observe import records
-from entrostat.observe.analysis.curves import Curves, Point
+from entrostat.observe.analysis.curves import of_records
 from entrostat.observe.analysis.findings import Alarm, alarms
 from entrostat.observe.files import RUN_SCHEMA, replace_text, run_description
 from entrostat.observe.records import RecordWriter, StepRecord
@@ -54,9 +54,7 @@ class Monitor:
         self._described = described
         before = _open(directory, described) if self._writes else []
         self._writer = RecordWriter(directory / "records.jsonl") if self._writes else None
-        self._values: dict[str, list[Point]] = {}
-        for record in before:
-            self._keep(record)
+        self._records = before
         self._last = before[-1].step if before else 0
         self._started = time.perf_counter() - ((before[-1].seconds or 0.0) if before else 0.0)
         self._tallies = _zeros()
@@ -107,24 +105,23 @@ class Monitor:
         given = {name: require_finite(name, float(value)) for name, value in measured.items() if value is not None}
         number = self._last + 1 if step is None else require_count("step", step, least=1)
         means = self._close()
-        if self._writer is not None and number <= self._last:
-            self._rewind(self._writer, number - 1)
+        if number <= self._last:
+            self._records = [record for record in self._records if record.step < number]
+            if self._writer is not None:
+                self._writer.rewind(number - 1)
         # A target the policy gives no probability has no finite surprisal; the other means stand.
         taken = {name: means[name] for name in _MEANS[:3]}
         seconds = round(time.perf_counter() - self._started, 3)
-        record = StepRecord(step=number, seconds=seconds, **{"coef": 0.0, "bonus": 0.0, **given, **taken})
+        values: dict[str, Any] = {"coef": 0.0, "bonus": 0.0, **given, **taken}
+        record = StepRecord(step=number, seconds=seconds, **values)
         if self._writer is not None:
             self._writer.write(record)
-        self._keep(record)
+        self._records.append(record)
         self._last = number
-        self._look()
-        return Seen(number, **means, alarms=list(self._alarms))
-
-    def _look(self) -> None:
         # Every look reads the whole run: at every step of a long one, that would grow with its square.
-        steps = len(self._values["entropy"])
-        if steps % max(1, steps // 200) == 0:
-            self._alarms = alarms(self._curves())
+        if len(self._records) % max(1, len(self._records) // 200) == 0:
+            self._alarms = alarms(of_records(self._records, name=str(self._described["label"]), recipe="none"))
+        return Seen(number, **means, alarms=list(self._alarms))
 
     def _close(self) -> dict[str, float]:
         sums = _over_ranks(torch.stack([tally.sums.cpu() for tally in self._tallies]))
@@ -134,18 +131,6 @@ class Monitor:
         if len(filled) < len(means):
             raise ValueError("no token was observed in this step: call `observe` with an unmasked token before `step`.")
         return dict(zip(_MEANS, filled, strict=True))
-
-    def _keep(self, record: StepRecord) -> None:
-        for name, value in dataclasses.asdict(record).items():
-            if name != "step" and value is not None:
-                self._values.setdefault(name, []).append((record.step, value))
-
-    def _rewind(self, writer: RecordWriter, step: int) -> None:
-        writer.rewind(step)
-        self._values = {name: [point for point in points if point[0] <= step] for name, points in self._values.items()}
-
-    def _curves(self) -> Curves:
-        return Curves(name=str(self._described["label"]), values=self._values, recipe="none")
 
     def close(self) -> None:
         """Mark the run as done; a report then takes its last values as final."""

@@ -12,85 +12,101 @@ a kill, cut at the end of the file: the reader drops one unfinished last line an
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
 
 from entrostat.observe.files import replace_text
 
 SCHEMA = 1
 _MOST = 1e100
+Number: TypeAlias = Annotated[float, msgspec.Meta(gt=-_MOST, lt=_MOST)]
+"""A float of a record. No tensor of a training holds 1e100, and sums over a run of such numbers would overflow."""
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+"""An integer of a record. No training counts further than a float does exactly."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class StepRecord:
+# gc=False: no record is part of a cycle, and half a million of them would keep the garbage collector busy.
+class StepRecord(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True, tag_field="kind", tag="step"
+):
     """One optimizer step. Means are over all response tokens of the step's window, on all ranks."""
 
-    step: int
+    step: Count
     """Optimizer steps done, counted from 1."""
-    entropy: float
+    entropy: Number
     """Shannon entropy of the full next-token distribution."""
-    clamped_entropy: float
+    clamped_entropy: Number
     """The recipe's own measure: what its term adds and what its controller is fed."""
-    kept_mass: float
+    kept_mass: Number
     """Probability of the tokens the measure keeps; 1 where nothing is clamped."""
-    coef: float
+    coef: Number
     """Coefficient applied in this step (the update it causes shows in the next line)."""
-    bonus: float
+    bonus: Number
     """What the recipe's terms added to the loss: minus coef times the measure for an entropy bonus."""
-    useless_mass: float | None = None
+    useless_mass: Number | None = None
     """Probability of tokens no correct answer ever needs, where the task knows them."""
-    reward: float | None = None
+    reward: Number | None = None
     """Mean reward of the rollouts behind this step."""
-    length: float | None = None
+    length: Number | None = None
     """Mean response length in tokens."""
-    clip_low: float | None = None
+    clip_low: Number | None = None
     """Share of tokens whose ratio was clipped from below."""
-    clip_high: float | None = None
+    clip_high: Number | None = None
     """Share of tokens whose ratio was clipped from above."""
-    silent_groups: float | None = None
+    silent_groups: Number | None = None
     """Share of rollout groups whose rewards are all equal: they teach nothing."""
-    loss: float | None = None
+    loss: Number | None = None
     """The whole loss of the step, terms included."""
-    grad_norm: float | None = None
+    grad_norm: Number | None = None
     """Norm of the gradient before clipping."""
-    band_low: float | None = None
+    band_low: Number | None = None
     """Lower edge of the band in force, if the controller has one."""
-    band_high: float | None = None
+    band_high: Number | None = None
     """Upper edge of the band in force, if the controller has one."""
-    seconds: float | None = None
+    seconds: Number | None = None
     """Wall time since training started, evaluations left out."""
+    schema: Literal[1] = SCHEMA
+    """Version of the format."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluationRecord:
+QUANTITIES = tuple(name for name in StepRecord.__struct_fields__ if name not in ("step", "schema"))
+"""Names of the numbers in a `StepRecord`."""
+
+
+class EvaluationRecord(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True, tag_field="kind", tag="evaluation"
+):
     """One evaluation on held-out problems, by sampling."""
 
-    step: int
+    step: Count
     """Optimizer steps done when it was taken; 0 is the start model."""
     split: str
     """Which problems: `validation` or `test`."""
-    pass_at: dict[str, float]
+    pass_at: dict[str, Number]
     """pass@k by k (as text), by the unbiased estimator."""
-    problems: int
+    problems: Count
     """Number of problems."""
-    samples: int
+    samples: Count
     """Samples drawn per problem."""
-    temperature: float
+    temperature: Number
     """Sampling temperature."""
-    greedy: float | None = None
+    greedy: Number | None = None
     """Accuracy of the greedy answer, where it was taken."""
+    schema: Literal[1] = SCHEMA
+    """Version of the format."""
 
 
 Record: TypeAlias = StepRecord | EvaluationRecord
-_KINDS: dict[str, type[StepRecord] | type[EvaluationRecord]] = {
-    "step": StepRecord,
-    "evaluation": EvaluationRecord,
+_KINDS: dict[str, type[Record]] = {"step": StepRecord, "evaluation": EvaluationRecord}
+_NUMBERS = {
+    kind: [field.name for field in msgspec.structs.fields(cls) if field.type == Number] for kind, cls in _KINDS.items()
 }
+_DECODER: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
 
 def encode(record: Record) -> str:
@@ -104,7 +120,7 @@ def encode(record: Record) -> str:
         {'1': 0.25}
     """
     kind = "step" if isinstance(record, StepRecord) else "evaluation"
-    fields = {name: _measured(value) for name, value in dataclasses.asdict(record).items()}
+    fields = {name: _measured(value) for name, value in msgspec.structs.asdict(record).items()}
     return json.dumps({"schema": SCHEMA, "kind": kind, **fields}, allow_nan=False)
 
 
@@ -115,67 +131,41 @@ def decode(line: str) -> Record:
         ValueError: the line is no JSON object, of another schema or kind, or lacks or adds a field.
     """
     try:
-        fields = json.loads(line)
+        record = _DECODER.decode(line)
+    except (msgspec.DecodeError, RecursionError):
+        return _decode_slowly(line)
+    # A field with a default may be missing, but a line that does not say its schema is not ours.
+    return record if '"schema"' in line else _decode_slowly(line)
+
+
+def _decode_slowly(line: str) -> Record:
+    """Return the record of a line with a number that was not finite, or raise with the reason why it is none."""
+    try:
+        fields: Any = json.loads(line)
     except json.JSONDecodeError as error:
         raise ValueError(f"not a JSON line: {error.msg}") from None
-    except (ValueError, RecursionError):  # a number of thousands of digits, brackets by the thousand
+    except (ValueError, RecursionError):  # a number of thousands of digits, thousands of brackets
         raise ValueError("not a JSON line of ours") from None
     if not isinstance(fields, dict):
         raise ValueError("not a JSON object")
-    schema, kind = fields.pop("schema", None), fields.pop("kind", None)
+    schema, kind = fields.get("schema"), fields.get("kind")
     if schema != SCHEMA:
         raise ValueError(f"schema {schema!r} is not the {SCHEMA} this version of entrostat reads")
     if kind not in _KINDS:
         raise ValueError(f"unknown kind {kind!r}, expected one of {sorted(_KINDS)}")
-    return _build(_KINDS[kind], fields)
-
-
-# By the annotation of a field, what JSON may hold there. Its parser makes these very types, and no bool is an int here.
-_JSON: dict[str, frozenset[type]] = {
-    "int": frozenset({int}),
-    "str": frozenset({str}),
-    "dict[str, float]": frozenset({dict}),
-}
-_NUMBER: frozenset[type] = frozenset({int, float, type(None)})
-
-
-@functools.cache
-def _shape(cls: type[StepRecord] | type[EvaluationRecord]) -> tuple[dict[str, frozenset[type]], frozenset[str]]:
-    """Return the types each field may have, and the fields a line must have."""
-    fields = dataclasses.fields(cls)
-    types = {field.name: _JSON.get(str(field.type), _NUMBER) for field in fields}
-    return types, frozenset(field.name for field in fields if field.default is dataclasses.MISSING)
-
-
-def _build(cls: type[StepRecord] | type[EvaluationRecord], fields: dict[str, Any]) -> Record:
-    # A report reads half a million lines: what a line may hold is looked up, and only an error costs words.
-    types, required = _shape(cls)
-    if not required <= fields.keys():
-        raise ValueError(f"missing fields {sorted(required - fields.keys())}")
-    if not fields.keys() <= types.keys():
-        raise ValueError(f"unknown fields {sorted(fields.keys() - types.keys())}")
-    for name, found in fields.items():
-        if type(found) is float and types[name] is _NUMBER and -_MOST < found < _MOST:
-            continue
-        value = _measured(found)
-        if type(value) not in types[name] or not (type(value) is float or _usable(value)):
-            annotation = {field.name: field.type for field in dataclasses.fields(cls)}[name]
-            raise ValueError(f"field {name!r} should be {annotation}, got {value!r}")
-        # `null` stands for a number that was not finite when it was written.
-        fields[name] = math.nan if value is None and name in required else value
-    return cls(**fields)
+    lost = [name for name in _NUMBERS[kind] if name in fields and _measured(fields[name]) is None]
+    # All else is checked as usual; the lost numbers come back as NaN.
+    checked = {name: _measured(value) for name, value in fields.items()} | dict.fromkeys(lost, 0.0)
+    try:
+        record = msgspec.convert(checked, Record)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{str(error)[:1].lower()}{str(error)[1:]}") from None
+    return msgspec.structs.replace(record, **dict.fromkeys(lost, math.nan))
 
 
 def _measured(value: Any) -> Any:
-    # A NaN would make the line invalid JSON for every reader but Python's, which reads 1e999 too. No tensor of a
-    # training holds 1e100, and sums over a run of such numbers would overflow.
+    # A NaN would make the line invalid JSON for every reader but Python's, which reads 1e999 too.
     return None if isinstance(value, float) and not abs(value) < _MOST else value
-
-
-def _usable(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(isinstance(number, int | float) and abs(number) < _MOST for number in value.values())
-    return not isinstance(value, int) or abs(value) < _MOST
 
 
 class RecordWriter:

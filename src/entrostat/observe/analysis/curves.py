@@ -8,10 +8,9 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from entrostat.observe.records import EvaluationRecord, Record, StepRecord
+from entrostat.observe.records import QUANTITIES, EvaluationRecord, Record, StepRecord
 
 Point = tuple[int, float]
-_FIELDS = tuple(field.name for field in dataclasses.fields(StepRecord) if field.name != "step")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,15 +83,15 @@ class _Columns(Mapping[str, list[Point]]):
     def __getitem__(self, name: str) -> list[Point]:
         if name == "accuracy":
             return _accuracy(self._evaluations)
-        if name not in _FIELDS:
+        if name not in QUANTITIES:
             raise KeyError(name)
         return [point for point in map(operator.attrgetter("step", name), self._steps) if point[1] is not None]
 
     def __iter__(self) -> Iterator[str]:
-        return iter((*_FIELDS, "accuracy"))
+        return iter((*QUANTITIES, "accuracy"))
 
     def __len__(self) -> int:
-        return len(_FIELDS) + 1
+        return len(QUANTITIES) + 1
 
 
 def _accuracy(evaluations: list[EvaluationRecord]) -> list[Point]:

@@ -63,12 +63,11 @@ class Follower:
         >>> from entrostat.observe.records import RecordWriter
         >>> path = Path(tempfile.mkdtemp())
         >>> writer = RecordWriter(path / "records.jsonl")
-        >>> step = StepRecord(step=1, entropy=0.5, clamped_entropy=0.4, kept_mass=0.9, coef=0.1, bonus=-0.04)
-        >>> writer.write(step)
+        >>> writer.write(StepRecord(step=1, entropy=0.5, clamped_entropy=0.4, kept_mass=0.9, coef=0.1, bonus=-0.04))
         >>> follower = Follower(path)
         >>> [len(run.steps) for run in follower.look()]
         [1]
-        >>> writer.write(dataclasses.replace(step, step=2))
+        >>> writer.write(StepRecord(step=2, entropy=0.5, clamped_entropy=0.4, kept_mass=0.9, coef=0.1, bonus=-0.04))
         >>> [len(run.steps) for run in follower.look()]
         [2]
     """
