@@ -16,7 +16,7 @@ from transformers.utils.logging import disable_progress_bar
 
 import entrostat as es
 from entrostat.observe.calibrate import Calibration, calibrate
-from entrostat.observe.diagnose import Diagnosis, diagnose
+from entrostat.observe.diagnose import Diagnosis, diagnose_run
 from trl_aent import train
 
 GUESS = 0.1
@@ -27,7 +27,7 @@ def trained(recipe: es.Recipe, steps: int) -> Diagnosis:
     """Train, and diagnose what TRL wrote down itself."""
     trainer = train(recipe, steps)
     trainer.save_state()  # trainer_state.json, as in every checkpoint of TRL's
-    (found,) = diagnose(trainer.args.output_dir)
+    (found,) = diagnose_run(trainer.args.output_dir)
     return found
 
 

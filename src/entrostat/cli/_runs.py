@@ -28,14 +28,13 @@ def diagnose(
     json: Json = False,
 ) -> None:
     """Find what is wrong with a run from its log alone, and say what to try next."""
-    from entrostat.observe.diagnose import diagnose as examine
-    from entrostat.observe.diagnose._words import told
+    from entrostat.observe.diagnose import diagnose_run
 
-    found = examine(run)
+    found = diagnose_run(run)
     if json:
         print(json_module.dumps([diagnosis.as_dict() for diagnosis in found], indent=1))
     else:
-        print("\n\n".join(map(told, found)))
+        print("\n\n".join(diagnosis.as_text() for diagnosis in found))
 
 
 def cite(

@@ -9,10 +9,9 @@ import pytest
 import entrostat as es
 from entrostat.observe.analysis.curves import Curves
 from entrostat.observe.analysis.findings import Alarm
-from entrostat.observe.diagnose._advice import _ADVICE, advise
-from entrostat.observe.diagnose._diagnosis import of_curves
-from entrostat.observe.diagnose._remarks import remarks
-from entrostat.observe.diagnose._words import sentence, told
+from entrostat.observe.diagnose import diagnose_curves
+from entrostat.observe.diagnose._advice import _ANSWERS, advise
+from entrostat.observe.diagnose._diagnosis import finding_sentence
 from entrostat.observe.report._words import _WARNINGS
 
 CURVES = Curves(
@@ -22,7 +21,7 @@ CURVES = Curves(
 )
 
 
-@pytest.mark.parametrize("kind", list(_ADVICE))
+@pytest.mark.parametrize("kind", list(_ANSWERS))
 @pytest.mark.parametrize("coef", [True, False])
 def test_each_advice_is_a_recipe_that_can_be_built_and_run(kind: str, coef: bool) -> None:
     curves = CURVES if coef else Curves(name="plain", values={"entropy": CURVES.values["entropy"]})
@@ -35,9 +34,9 @@ def test_each_advice_is_a_recipe_that_can_be_built_and_run(kind: str, coef: bool
 
 
 def test_every_finding_has_words_and_advice() -> None:
-    assert set(_ADVICE) == set(_WARNINGS)
-    for kind in _ADVICE:
-        assert sentence(Alarm(kind, 3, 5.0), CURVES)
+    assert set(_ANSWERS) == set(_WARNINGS)
+    for kind in _ANSWERS:
+        assert finding_sentence(Alarm(kind, 3, 5.0), CURVES)
 
 
 def test_the_band_comes_from_the_runs_own_entropy() -> None:
@@ -51,17 +50,17 @@ def test_a_pinned_collapse_raises_the_ceiling_once() -> None:
     assert "ceiling=0.03" in found[0].python
 
 
-def test_no_finding_is_said_and_gets_no_advice() -> None:
-    found = of_curves(CURVES)
+def test_a_run_without_a_finding_says_so_and_gets_no_advice() -> None:
+    found = diagnose_curves(CURVES)
     assert (found.findings, found.advice) == ([], [])
-    assert "No collapse, explosion, oscillation" in told(found)
-    assert "cannot be fitted: neither reward nor accuracy is on record" in " ".join(told(found).split())
+    assert "No collapse, explosion, oscillation" in found.as_text()
+    assert "cannot be fitted: neither reward nor accuracy is on record" in " ".join(found.as_text().split())
 
 
-def test_a_short_run_is_said_to_be_short() -> None:
-    found = of_curves(Curves(name="short", values={"entropy": [(1, 0.5), (2, 0.1)]}))
+def test_a_short_run_is_called_short() -> None:
+    found = diagnose_curves(Curves(name="short", values={"entropy": [(1, 0.5), (2, 0.1)]}))
     assert found.short
-    assert "2 steps are logged: under 10 are too short for a finding" in told(found)
+    assert "Only 2 steps are logged; findings need at least 10" in found.as_text()
 
 
 def run(reward: list[float], silent: float = 0.3) -> Curves:
@@ -70,28 +69,28 @@ def run(reward: list[float], silent: float = 0.3) -> Curves:
     return Curves(name="a", values={name: list(enumerate(found, start=1)) for name, found in values.items()})
 
 
-def test_a_lost_reward_is_said_even_where_entropy_is_in_order() -> None:
-    lost = of_curves(run([0.2] * 10 + [0.4] * 20 + [0.1] * 30))
+def test_a_lost_reward_is_reported_even_where_entropy_is_in_order() -> None:
+    lost = diagnose_curves(run([0.2] * 10 + [0.4] * 20 + [0.1] * 30))
     assert not lost.findings
-    assert "The reward fell from 0.400, at its best, to 0.100" in told(lost)
+    assert "The reward fell from 0.400 at its best to 0.100" in lost.as_text()
     assert lost.as_dict()["remarks"]
     for kept in ([0.2] * 10 + [0.4] * 20 + [0.3] * 30, [-1.0] * 30 + [-2.0] * 30, [0.4] * 5 + [0.0] * 4):
-        assert not remarks(run(kept))
+        assert not diagnose_curves(run(kept)).remarks
 
 
-def test_groups_that_teach_nothing_are_said() -> None:
-    assert "100% of the groups had equal rewards" in told(of_curves(run([0.0] * 20, silent=1.0)))
-    assert not remarks(run([0.0] * 20, silent=0.8))
+def test_groups_that_teach_nothing_are_reported() -> None:
+    assert "100% of the groups had equal rewards" in diagnose_curves(run([0.0] * 20, silent=1.0)).as_text()
+    assert not diagnose_curves(run([0.0] * 20, silent=0.8)).remarks
 
 
-def test_the_law_is_told_with_its_interval() -> None:
+def test_the_law_is_given_with_its_interval() -> None:
     dice = random.Random(0)
     entropy = [(s, 1.2 * 0.99**s + 0.1) for s in range(1, 201)]
     reward = [(s, 0.9 - 0.2 * math.exp(h) + dice.gauss(0, 0.01)) for s, h in entropy]
-    text = " ".join(told(of_curves(Curves(name="a", values={"entropy": entropy, "reward": reward}))).split())
+    text = " ".join(diagnose_curves(Curves(name="a", values={"entropy": entropy, "reward": reward})).as_text().split())
     assert "fits the reward with a = 0.2" in text
-    assert "If it goes on to hold, the reward ends at 0.70" in text or "ends at 0.69" in text
+    assert "If it keeps holding, the reward ends at 0.70" in text or "ends at 0.69" in text
 
 
 def test_foreign_text_cannot_write_to_the_terminal() -> None:
-    assert "\x1b" not in told(of_curves(Curves(name="a\x1b[31mb", values=CURVES.values)))
+    assert "\x1b" not in diagnose_curves(Curves(name="a\x1b[31mb", values=CURVES.values)).as_text()

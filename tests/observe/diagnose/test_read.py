@@ -12,7 +12,7 @@ import pytest
 
 from entrostat import cli
 from entrostat.observe.analysis.curves import Curves
-from entrostat.observe.diagnose import diagnose, read
+from entrostat.observe.diagnose import diagnose_run, read
 from entrostat.observe.records import EvaluationRecord, StepRecord, encode
 
 STEPS = range(1, 61)
@@ -84,7 +84,7 @@ def test_one_run_reads_the_same_from_every_log(tmp_path: Path, write: Callable[[
     (curves,) = read(write(tmp_path))
     assert curves.series("entropy") == [(s, entropy(s)) for s in STEPS]
     assert curves.series("reward") == [(s, pytest.approx(reward(s))) for s in STEPS]
-    (found,) = diagnose(write(tmp_path) if write is not trl_checkpoints else tmp_path)
+    (found,) = diagnose_run(write(tmp_path) if write is not trl_checkpoints else tmp_path)
     assert [finding.kind for finding in found.findings if finding.kind != "idle"] == ["collapsed"]
 
 
@@ -145,18 +145,18 @@ def written(name: str, text: str | bytes) -> Callable[[Path], Path]:
 
 EVALUATION = encode(EvaluationRecord(step=0, split="test", pass_at={"1": 0.2}, problems=4, samples=1, temperature=1.0))
 BAD: list[tuple[Callable[[Path], Path], str]] = [
-    (lambda path: path / "missing", "is not there"),
-    (lambda path: path, "holds no log that is known"),
+    (lambda path: path / "missing", "does not exist"),
+    (lambda path: path, "holds no log that entrostat can read"),
     (written("records.jsonl", ""), "is empty"),
     (written("records.jsonl", '{"schema": 2, "kind": "step", "step": 1}\n'), "schema 2 is not the 1"),
     (written("records.jsonl", EVALUATION + "\n" + '{"schema": 1, "ki\n'), "line 2: not a JSON line"),
     (written("records.jsonl", EVALUATION + "\n"), "holds no step with an entropy"),
     (written("records.jsonl", EVALUATION + "\n" + '{"schema": 3, "kind": "step", "step": 1}\n'), "line 2: schema 3"),
-    (written("trainer_state.json", '{"log_history": [{"step": 1,'), "no whole JSON text"),
+    (written("trainer_state.json", '{"log_history": [{"step": 1,'), "no complete JSON object"),
     (written("trainer_state.json", '{"log_history": 3}'), "no list named log_history"),
     (written("trainer_state.json", '{"log_history": [{"step": 1, "loss": 0.1}]}'), "has no entropy"),
     (written("config.json", '{"model_type": "llama"}'), "no list named log_history"),
-    (written("deep.json", "[" * 100_000), "no log that is known"),
+    (written("deep.json", "[" * 100_000), "is no log that entrostat can read"),
     (written("a.jsonl", '{"step": 1, "data": {"actor/entropy": 0.5}}\nnonsense\n{"step": 2}\n'), "line 2: not a JSON"),
     (written("a.jsonl", '{"step": 1, "data": {"actor/entropy": 0.5}}\n{"other": 2}\n'), "line 2: no step is given"),
     (written("a.jsonl", '{"step": 1, "data": {"actor/entropy_of": 0.5}}\n'), "the nearest are actor/entropy_of"),
@@ -168,7 +168,7 @@ BAD: list[tuple[Callable[[Path], Path], str]] = [
     (written("a.csv", "step,entropy\n1,-0.5\n"), "negative entropy"),
     (written("a.csv", 'step,entropy\n1,"0.5\n'), "is no table"),
     (written("photo.png", b"\x89PNG\r\n\x1a\n\xff\xfe"), "is not UTF-8 text"),
-    (written("notes.txt", "a poem\n"), "no log that is known"),
+    (written("notes.txt", "a poem\n"), "is no log that entrostat can read"),
 ]  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """What to try next, and why: from each finding to a recipe and its settings.
 
-The settings are made from the run's own entropy, since no band in nats suits two models. They are where to start, not
-an optimum.
+The settings are derived from the run's own entropy, since no band in nats suits two models. They are a place to start,
+not an optimum.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 
 from entrostat.observe.analysis.curves import Curves
 from entrostat.observe.analysis.findings import BAND_HIGH, BAND_LOW, Alarm
+
+_CALIBRATE = "`entrostat calibrate --model DIR --data PROMPTS`"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,134 +40,139 @@ def advise(curves: Curves, findings: Sequence[Alarm], start: float | None) -> li
     """
     if start is None:
         return []
-    case = _Case(curves, {finding.kind: finding for finding in findings}, start)
-    made = (_ADVICE[finding.kind](case) for finding in findings if finding.kind in _ADVICE)
-    # Two findings may call for the same recipe in the same words; once is enough.
-    return list({advice.python: advice for advice in reversed(list(made))}.values())[::-1]
+    case = _Case(curves, {finding.kind: finding.value for finding in findings}, start)
+    advice: dict[str, Advice] = {}
+    for finding in findings:
+        kind = "pinned" if finding.kind == "collapsed" and "pinned" in case.values else finding.kind
+        if kind in _ANSWERS:
+            answer = _ANSWERS[kind](case)
+            settings = ", ".join(f"{name}={_written(value)}" for name, value in answer.settings.items())
+            python = f"es.recipes.{answer.recipe}({settings})"
+            command = f"entrostat run --recipe none --recipe {answer.recipe}"
+            made = Advice(finding=kind, reason=answer.reason, recipe=answer.recipe, python=python, command=command)
+            # Two findings may call for the same recipe in the same words; the first says it.
+            advice.setdefault(python, made)
+    return list(advice.values())
+
+
+@dataclasses.dataclass(frozen=True)
+class _Answer:
+    reason: str
+    recipe: str
+    settings: dict[str, float | str]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Case:
+    """A run, the value of each of its findings by kind, and its entropy at the start."""
+
     curves: Curves
-    findings: dict[str, Alarm]
+    values: dict[str, float]
     start: float
 
     @property
     def coef(self) -> float:
         """The largest coefficient paid."""
-        return max((value for _, value in self.curves.series("coef")), default=0.0)
+        return max(self.curves.numbers("coef"), default=0.0)
 
-    def band(self, **settings: float) -> str:
-        low, high = _digits(BAND_LOW * self.start), _digits(BAND_HIGH * self.start)
-        given = "".join(f", {name}={_digits(value)}" for name, value in settings.items())
-        return f"es.recipes.aent(low={low}, high={high}{given})"
-
-
-def _digits(value: float) -> str:
-    return f"{value:.2g}"
+    def aent(self, reason: str, **settings: float | str) -> _Answer:
+        """Answer with AEnt and a band made from the run's own entropy."""
+        band = {"low": BAND_LOW * self.start, "high": BAND_HIGH * self.start}
+        return _Answer(reason, "aent", {**band, **settings})
 
 
-def _advice(finding: str, reason: str, recipe: str, python: str) -> Advice:
-    command = f"entrostat run --recipe none --recipe {recipe}"
-    return Advice(finding=finding, reason=reason, recipe=recipe, python=python, command=command)
+def _written(value: float | str) -> str:
+    return f'"{value}"' if isinstance(value, str) else f"{value:.2g}"
 
 
-def _collapsed(case: _Case) -> Advice:
-    if "pinned" in case.findings:
-        return _pinned(case)
+def _collapsed(case: _Case) -> _Answer:
     if case.coef > 0:
         reason = (
-            f"the coefficient, {_digits(case.coef)} at most, was too small to hold the entropy. A band raises it as "
-            "far as it takes, and gives it back above the band"
+            f"the coefficient, {case.coef:.2g} at most, was too small to hold the entropy. A band raises it as far as "
+            "needed, and lowers it again above the band"
         )
-        settings = {"initial": case.coef, "rate": case.coef, "floor": 0.0, "ceiling": 10 * case.coef}
-        return _advice("collapsed", reason, "aent", case.band(**settings))
+        return case.aent(reason, initial=case.coef, rate=case.coef, floor=0.0, ceiling=10 * case.coef)
     reason = (
-        f"nothing paid for entropy. A band between {BAND_LOW:.0%} and {BAND_HIGH:.0%} of this run's "
-        f"{_digits(case.start)} nats raises a coefficient once entropy has fallen to it. How large it must become "
-        "depends on the model: as below it stays in the published range, which may be too small; `entrostat calibrate "
-        "--model DIR --data PROMPTS` gives the line for yours. Without a bonus, clip_higher slows the fall where a "
-        "batch has several updates"
+        f"no bonus was paid. A band between {BAND_LOW:.0%} and {BAND_HIGH:.0%} of this run's {case.start:.2g} nats "
+        "raises a coefficient once entropy has fallen below it. How large the coefficient must become depends on the "
+        f"model: the line below uses the published range, which may be too small, and {_CALIBRATE} prints the line "
+        "for yours. Without a bonus, clip_higher slows the fall where a batch gets several updates"
     )
-    return _advice("collapsed", reason, "aent", case.band())
+    return case.aent(reason)
 
 
-def _withdrawn(case: _Case) -> Advice:
+def _withdrawn(case: _Case) -> _Answer:
     reason = (
-        "entropy fell because the coefficient was taken back to zero; annealed over the last 10% only, it falls later"
+        "entropy fell because the coefficient was taken back to zero. If it is annealed over the last 10% of the run "
+        "only, entropy falls later"
     )
-    return _advice("withdrawn", reason, "aent", case.band(anneal=0.1))
+    return case.aent(reason, anneal=0.1)
 
 
-def _exploded(case: _Case) -> Advice:
+def _exploded(case: _Case) -> _Answer:
     if case.coef > 0:
         reason = (
-            f"a coefficient of up to {_digits(case.coef)} paid for entropy beyond use. A band takes it back to its "
-            "floor above the upper edge; start from a tenth"
+            f"a coefficient of up to {case.coef:.2g} paid for more entropy than is useful. A band lowers it to its "
+            "floor while entropy is above the upper edge; start from a tenth"
         )
-        settings = {"initial": case.coef / 10, "rate": case.coef / 10, "floor": 0.0, "ceiling": case.coef}
-        return _advice("exploded", reason, "aent", case.band(**settings))
+        return case.aent(reason, initial=case.coef / 10, rate=case.coef / 10, floor=0.0, ceiling=case.coef)
     reason = (
-        "no bonus was paid, so the rise comes from elsewhere: look at a wide upper clip bound, truncated responses and "
-        "the sampling temperature first. EntroPIC's law also pushes entropy down, which a bonus cannot"
+        "no bonus was paid, so the rise has another cause: check the upper clip bound, truncated responses and the "
+        "sampling temperature first. EntroPIC's controller can also push entropy down, which a bonus cannot"
     )
-    return _advice("exploded", reason, "entropic", f"es.recipes.entropic(target={_digits(BAND_HIGH * case.start)})")
+    return _Answer(reason, "entropic", {"target": BAND_HIGH * case.start})
 
 
-def _oscillated(case: _Case) -> Advice:
+def _oscillated(case: _Case) -> _Answer:
     rate = case.curves.setting("rate")
     reason = (
-        f"entropy swung {case.findings['oscillated'].value:.0f} times: the law answers faster than the policy follows. "
-        "A quarter of the rate, moved once per batch of rollouts, is calmer"
+        f"entropy swung {case.values['oscillated']:.0f} times: the controller reacts faster than the policy follows. A "
+        "quarter of the rate, applied once per batch of rollouts, is calmer"
     )
-    slower = rate / 4 if rate else max(case.coef, 4e-4) / 4
-    python = case.band(rate=slower).replace(")", ', window="rollout")')
-    return _advice("oscillated", reason, "aent", python)
+    return case.aent(reason, rate=rate / 4 if rate else max(case.coef, 4e-4) / 4, window="rollout")
 
 
-def _leaked(case: _Case) -> Advice:
+def _leaked(case: _Case) -> _Answer:
     reason = (
-        f"up to {case.findings['leaked'].value:.1%} of the probability went to tokens no answer needs: a bonus on the "
-        "full distribution wakes the tail up. Pay for the plausible tokens only"
+        f"up to {case.values['leaked']:.1%} of the probability went to tokens that no answer needs: a bonus on the "
+        "full distribution raises its tail. Pay for the plausible tokens only"
     )
-    return _advice("leaked", reason, "tre", f"es.recipes.tre(top_p=0.99, coef={_digits(case.coef or 1e-3)})")
+    return _Answer(reason, "tre", {"top_p": 0.99, "coef": case.coef or 1e-3})
 
 
-def _pinned(case: _Case) -> Advice:
-    share = case.findings["pinned"].value
+def _pinned(case: _Case) -> _Answer:
     reason = (
-        f"the coefficient sat at its ceiling of {_digits(case.coef)} in {share:.0%} of the steps; the law wanted more. "
-        "Raise the ceiling threefold"
+        f"the coefficient was at its ceiling of {case.coef:.2g} in {case.values['pinned']:.0%} of the steps, and the "
+        "controller would have raised it further. Triple the ceiling"
     )
-    settings = {"initial": case.coef, "rate": case.coef / 4, "floor": 0.0, "ceiling": 3 * case.coef}
-    return _advice("pinned", reason, "aent", case.band(**settings))
+    return case.aent(reason, initial=case.coef, rate=case.coef / 4, floor=0.0, ceiling=3 * case.coef)
 
 
-def _idle(case: _Case) -> Advice:
+def _idle(case: _Case) -> _Answer:
     reason = (
-        "the coefficient was zero at every step, so nothing was changed; a band raises it when entropy needs it, in "
-        "the published range as below, or in that of your model: `entrostat calibrate --model DIR --data PROMPTS`"
+        "the coefficient was zero at every step, so the recipe changed nothing. A band raises it when entropy needs "
+        f"it; the line below uses the published range, and {_CALIBRATE} prints the range of your model"
     )
-    return _advice("idle", reason, "aent", case.band())
+    return case.aent(reason)
 
 
-def _unclipped(case: _Case) -> Advice:
+def _unclipped(case: _Case) -> _Answer:
     reason = (
-        "the ratio never reached a bound: with one update per batch of rollouts it is always 1. Take several updates "
-        "per batch, or a recipe that acts without a ratio"
+        "the ratio never reached a bound: with one update per batch of rollouts it is always 1. Make several updates "
+        "per batch, or use a recipe that acts without a ratio"
     )
-    return _advice("unclipped", reason, "aent", case.band())
+    return case.aent(reason)
 
 
-def _inert(case: _Case) -> Advice:
+def _inert(case: _Case) -> _Answer:
     reason = (
-        f"the clamp removed {case.findings['inert'].value:.2g} of the probability, so it paid for the full entropy. On "
+        f"the clamp removed {case.values['inert']:.2g} of the probability, so the bonus paid for the full entropy. On "
         "a peaked policy a share of the vocabulary hardly matters; a share of the probability does"
     )
-    return _advice("inert", reason, "aent", case.band(top_p=0.9))
+    return case.aent(reason, top_p=0.9)
 
 
-_ADVICE: dict[str, Callable[[_Case], Advice]] = {
+_ANSWERS: dict[str, Callable[[_Case], _Answer]] = {
     "collapsed": _collapsed,
     "withdrawn": _withdrawn,
     "exploded": _exploded,
