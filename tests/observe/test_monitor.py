@@ -82,7 +82,7 @@ def watch(directory: Path, steps: range, sharpness: float = 1.0) -> Monitor:
     return monitor
 
 
-def test_alarms_diagnosis_and_report_read_what_was_written(tmp_path: Path) -> None:
+def test_alarms_diagnosis_and_report_read_the_files_written(tmp_path: Path) -> None:
     with watch(tmp_path, range(1, 41), sharpness=10.0) as monitor:
         logits, targets, mask = batch()
         monitor.observe(logits * 10, targets, mask)
@@ -108,12 +108,12 @@ def test_a_directory_is_continued_and_rewound(tmp_path: Path) -> None:
 
 def test_a_run_of_another_program_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"schema": 1, "label": "none"}')
-    with pytest.raises(ValueError, match="`directory` must hold nothing, or what a monitor wrote"):
+    with pytest.raises(ValueError, match="`directory` must hold nothing, or a run that a monitor wrote"):
         es.monitor(tmp_path)
     assert (tmp_path / "run.json").read_text() == '{"schema": 1, "label": "none"}'
 
 
-def test_mistakes_are_told(tmp_path: Path) -> None:
+def test_mistakes_get_a_sentence(tmp_path: Path) -> None:
     monitor = es.monitor(tmp_path / "a")
     with pytest.raises(ValueError, match="no token was observed"):
         monitor.step()

@@ -28,15 +28,14 @@ def calibrate(
     """Measure a model's entropy on its own rollouts and propose band, clamp and coefficient. Nothing is trained."""
     from entrostat.observe.calibrate import calibrate as measure
     from entrostat.observe.calibrate import write_page
-    from entrostat.observe.calibrate._words import told
 
     if out is not None and not out.parent.is_dir():
         raise ValueError(f"`out` must be a file in a directory that exists, got out={str(out)!r}.")
     with Console(stderr=True).status("starting") as status:
         found = measure(
             model, data, prompts=prompts, samples=samples, max_new_tokens=max_new_tokens, temperature=temperature,
-            through=through, seed=seed, say=status.update,  # pyright: ignore[reportArgumentType] checked inside
+            through=through, seed=seed, progress=status.update,  # pyright: ignore[reportArgumentType] checked inside
         )  # fmt: skip
-    print(json_module.dumps(found.as_dict(), indent=1) if json else told(found))
+    print(json_module.dumps(found.as_dict(), indent=1) if json else found.as_text())
     if out is not None:
         print(f"Page: {write_page(found, out)}", file=sys.stderr if json else sys.stdout)

@@ -1,4 +1,4 @@
-"""Three lines for people with their own loop: what their logits say about entropy, written as our records."""
+"""Three lines for people with their own loop: the entropy of their logits, written as our records."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ _IGNORED = -100
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
-    """What a step's tokens said, as means over all of them."""
+class StepMeans:
+    """Means over all tokens of a step, on all ranks, and the alarms of the run so far."""
 
     step: int
     entropy: float
-    """Of the full next-token distribution, nats."""
+    """Entropy of the full next-token distribution, nats."""
     clamped_entropy: float
-    """Of the kept tokens, renormalised, nats."""
+    """Entropy of the kept tokens, renormalised, nats."""
     kept_mass: float
     """Probability of the kept tokens."""
     surprisal: float
     """Minus the log-probability of the targets, nats. For tokens just sampled at this temperature it equals the entropy
-    but for chance; far above it, logits and targets are not aligned or the temperature is another."""
+    up to sampling noise; far above it, logits and targets are not aligned or the temperature differs."""
     alarms: list[Alarm]
-    """What is wrong with the run so far; looked for at every step, in long runs every half percent of their length."""
+    """Findings in the run so far; updated at every step, in long runs every half percent of their length."""
 
 
 class Monitor:
@@ -50,14 +50,14 @@ class Monitor:
 
     def __init__(self, directory: Path, described: dict[str, Any], settings: dict[str, Any]) -> None:
         self._directory, self._settings = directory, settings
-        self._writes = _rank() == 0
         self._described = described
-        before = _open(directory, described) if self._writes else []
-        self._writer = RecordWriter(directory / "records.jsonl") if self._writes else None
-        self._records = before
-        self._last = before[-1].step if before else 0
-        self._started = time.perf_counter() - ((before[-1].seconds or 0.0) if before else 0.0)
-        self._tallies = _zeros()
+        writes = not _distributed() or torch.distributed.get_rank() == 0
+        self._records = _open(directory, described) if writes else []
+        self._writer = RecordWriter(directory / "records.jsonl") if writes else None
+        last = self._records[-1] if self._records else None
+        self._last = last.step if last else 0
+        self._started = time.perf_counter() - ((last.seconds or 0.0) if last else 0.0)
+        self._tallies = [Tally.zero() for _ in _MEANS]
         self._alarms: list[Alarm] = []
 
     @torch.no_grad()
@@ -77,20 +77,20 @@ class Monitor:
             same = mask.shape == targets.shape
             require(same, "mask", f"have the shape {tuple(targets.shape)} of `targets`", tuple(mask.shape))
         chosen = targets != _IGNORED if mask is None else mask.bool() & (targets != _IGNORED)
-        # What stands at a masked place need not be a token.
+        # A masked place may hold anything, also what is no token.
         stats = token_stats(logits.detach(), targets.masked_fill(~chosen, _IGNORED), **self._settings)
         values = (stats.entropy, stats.clamped_entropy, stats.kept_mass, -stats.logprobs)
         self._tallies = [total + Tally.of(value, chosen) for total, value in zip(self._tallies, values, strict=True)]
 
-    def step(self, *, step: int | None = None, **measured: float | None) -> Seen:
-        """End an optimizer step: write its record, and return what its tokens said.
+    def step(self, *, step: int | None = None, **measured: float | None) -> StepMeans:
+        """End an optimizer step: write its record, and return the means over its tokens.
 
         Under `torch.distributed` every rank must call it: sums and counts are added up, and rank 0 writes.
 
         Args:
             step: its number; one more than the last without it. A number already written replaces that record and all
-                after it, as a loop needs that went back to a checkpoint.
-            measured: what else you know of the step: `reward`, `length`, `coef` and `bonus` (0 without), `loss`,
+                later ones, for a loop that went back to a checkpoint.
+            measured: other quantities of the step: `reward`, `length`, `coef` and `bonus` (0 without), `loss`,
                 `grad_norm`, `clip_low`, `clip_high`, `silent_groups`.
 
         Returns:
@@ -109,7 +109,7 @@ class Monitor:
             self._records = [record for record in self._records if record.step < number]
             if self._writer is not None:
                 self._writer.rewind(number - 1)
-        # A target the policy gives no probability has no finite surprisal; the other means stand.
+        # The surprisal is not recorded: a target that the policy gives no probability makes it infinite.
         taken = {name: means[name] for name in _MEANS[:3]}
         seconds = round(time.perf_counter() - self._started, 3)
         values: dict[str, Any] = {"coef": 0.0, "bonus": 0.0, **given, **taken}
@@ -118,27 +118,30 @@ class Monitor:
             self._writer.write(record)
         self._records.append(record)
         self._last = number
-        # Every look reads the whole run: at every step of a long one, that would grow with its square.
+        # Looking for alarms reads the whole run; at every step of a long run, the cost would grow with its square.
         if len(self._records) % max(1, len(self._records) // 200) == 0:
             self._alarms = alarms(of_records(self._records, name=str(self._described["label"]), recipe="none"))
-        return Seen(number, **means, alarms=list(self._alarms))
+        return StepMeans(number, **means, alarms=list(self._alarms))
 
     def _close(self) -> dict[str, float]:
-        sums = _over_ranks(torch.stack([tally.sums.cpu() for tally in self._tallies]))
-        self._tallies = _zeros()
-        means = [Tally(part).mean for part in sums]
-        filled = [value for value in means if value is not None]
-        if len(filled) < len(means):
+        sums = torch.stack([tally.sums.cpu() for tally in self._tallies])
+        if _distributed():
+            # NCCL moves tensors on its device only; every other backend takes them from the CPU.
+            shared = sums.cuda() if torch.distributed.get_backend() == "nccl" else sums
+            torch.distributed.all_reduce(shared)
+            sums = shared.cpu()
+        self._tallies = [Tally.zero() for _ in _MEANS]
+        filled = [mean for part in sums if (mean := Tally(part).mean) is not None]
+        if len(filled) < len(_MEANS):
             raise ValueError("no token was observed in this step: call `observe` with an unmasked token before `step`.")
         return dict(zip(_MEANS, filled, strict=True))
 
     def close(self) -> None:
         """Mark the run as done; a report then takes its last values as final."""
-        if self._writes:
+        if self._writer is not None:
             seconds = round(time.perf_counter() - self._started, 2)
-            _describe(
-                self._directory, {**self._described, "status": "done", "steps": self._last, "wall_seconds": seconds}
-            )
+            ended = {**self._described, "status": "done", "steps": self._last, "wall_seconds": seconds}
+            replace_text(self._directory / "run.json", json.dumps(ended, indent=1))
 
     def __enter__(self) -> Self:
         return self
@@ -162,18 +165,18 @@ def monitor(
 
         mean = sum over tokens of all micro-batches and ranks / their number
 
-    so the split into micro-batches does not change a digit beyond float64 rounding. `entrostat report DIR` and
-    `entrostat diagnose DIR` read what is written.
+    so the split into micro-batches changes nothing beyond float64 rounding. `entrostat report DIR` and
+    `entrostat diagnose DIR` read the files written.
 
     Args:
-        directory: where to write `run.json` and `records.jsonl`; made if missing. One that a monitor wrote before is
-            continued.
+        directory: where to write `run.json` and `records.jsonl`; made if missing. A run that a monitor wrote there
+            before is continued.
         clamp: share of the vocabulary to drop, as AEnt does; `[0, 1)`.
         top_k: number of likeliest tokens to keep, instead.
         top_p: probability to keep, instead.
-        temperature: what the logits are divided by first: that of your sampling.
-        label: what a report calls the run; the directory's name without it.
-        seed: of the run, for a report over several.
+        temperature: divides the logits first: the temperature of your sampling.
+        label: name of the run in a report; the directory's name without it.
+        seed: seed of the run, for a report over several.
 
     Returns:
         A `Monitor`; also a context manager that marks the run as done at its end.
@@ -197,7 +200,7 @@ def monitor(
     """
     path = Path(directory)
     settings = {"clamp": clamp, "top_k": top_k, "top_p": top_p, "temperature": temperature}
-    # Refused here rather than in the middle of a run.
+    # A setting out of range is refused here rather than in the middle of a run.
     token_stats(torch.zeros(1, 2), torch.zeros(1, dtype=torch.long), **settings)  # pyright: ignore[reportArgumentType]
     described: dict[str, Any] = {
         "schema": RUN_SCHEMA,
@@ -218,9 +221,9 @@ def _open(directory: Path, described: dict[str, Any]) -> list[StepRecord]:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         ours = not info.exists() or _made_by(info) == _MADE_BY
-        require(ours, "directory", "hold nothing, or what a monitor wrote", str(directory), "Choose another.")
+        require(ours, "directory", "hold nothing, or a run that a monitor wrote", str(directory), "Choose another.")
         before = records.read(log) if log.exists() else []
-        _describe(directory, described)
+        replace_text(info, json.dumps(described, indent=1))
     except OSError as error:
         remedy = f"{error.strerror}. Choose another."
         raise ValueError(sentence("directory", "be a place that can be written", str(directory), remedy)) from None
@@ -234,26 +237,5 @@ def _made_by(info: Path) -> object:
         return None
 
 
-def _describe(directory: Path, described: dict[str, Any]) -> None:
-    replace_text(directory / "run.json", json.dumps(described, indent=1))
-
-
-def _zeros() -> list[Tally]:
-    return [Tally.zero() for _ in _MEANS]
-
-
-def _rank() -> int:
-    return torch.distributed.get_rank() if _distributed() else 0
-
-
 def _distributed() -> bool:
     return torch.distributed.is_available() and torch.distributed.is_initialized()
-
-
-def _over_ranks(sums: Tensor) -> Tensor:
-    if not _distributed():
-        return sums
-    # NCCL moves tensors on its device only; every other backend takes them from the CPU.
-    there = sums.cuda() if torch.distributed.get_backend() == "nccl" else sums
-    torch.distributed.all_reduce(there)
-    return there.cpu()

@@ -14,8 +14,7 @@ import torch
 import entrostat as es
 from entrostat import cli
 from entrostat.observe.calibrate import Calibration, calibrate, write_page
-from entrostat.observe.calibrate._prompts import prompts
-from entrostat.observe.calibrate._words import told
+from entrostat.observe.calibrate._calibration import read_prompts
 
 pytest.importorskip("transformers")
 
@@ -71,7 +70,7 @@ def test_foreign_names_are_escaped(found: Calibration, tmp_path: Path) -> None:
     hostile = dataclasses.replace(found, model="<script>alert(1)</script>", data="a\x1b[31mb")
     text = write_page(hostile, tmp_path / "page.html").read_text(encoding="utf-8")
     assert "<script" not in text
-    assert "\x1b" not in told(hostile)
+    assert "\x1b" not in hostile.as_text()
 
 
 def test_without_a_reward_the_signs_are_random_and_it_says_so(tmp_path: Path) -> None:
@@ -101,9 +100,9 @@ def test_every_kind_of_prompt_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps({"prompt": chat}) + "\n\n" + json.dumps({"prompt": "x"}))
     (tmp_path / "a.csv").write_text('id,prompt\n1,"two\nlines"\n2,\n')
     (tmp_path / "a.txt").write_text("one\n\ntwo\n")
-    assert prompts(tmp_path / "a.jsonl") == [chat, "x"]
-    assert prompts(tmp_path / "a.csv") == ["two\nlines"]
-    assert prompts(tmp_path / "a.txt") == ["one", "two"]
+    assert read_prompts(tmp_path / "a.jsonl") == [chat, "x"]
+    assert read_prompts(tmp_path / "a.csv") == ["two\nlines"]
+    assert read_prompts(tmp_path / "a.txt") == ["one", "two"]
 
 
 def file(name: str, content: bytes) -> Callable[[Path], list[str]]:

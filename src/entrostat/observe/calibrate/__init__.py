@@ -1,8 +1,8 @@
-"""Where to start with a model: its entropy, what a clamp would do, and how hard a bonus would push. No training.
+"""Settings to start with for a model: its entropy, the effect of a clamp, and how hard a bonus would push. No training.
 
     found = calibrate(model="path/to/model", data="prompts.jsonl")
 
-`found.proposal.python` is the recipe proposed, as an expression; `write_page` draws why.
+`found.proposal.python` is the recipe proposed, as an expression; `write_page` draws the reasons.
 """
 
 from entrostat.observe.calibrate._calibration import Calibration as Calibration

@@ -1,9 +1,12 @@
-"""Samples rollouts of a model, measures them, and proposes settings."""
+"""Samples rollouts of a model, measures them, and proposes settings; the answer as plain values or as text."""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import json
 import statistics
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +16,9 @@ from torch import Tensor
 
 from entrostat.errors import require, require_count, require_finite
 from entrostat.observe.calibrate._measure import Measured, Push, Rows, Through, measure, push
-from entrostat.observe.calibrate._prompts import prompts as read_prompts
 from entrostat.observe.calibrate._propose import Proposal, clamp_count, propose
+from entrostat.observe.files import read_text
+from entrostat.observe.report._text import number, percent, visible
 from entrostat.tasks import countdown, warm_start_path
 from entrostat.tasks._sampling import Drawn, draw
 
@@ -28,7 +32,7 @@ _LOGITS = 1 << 25
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """What was measured and what follows."""
+    """The measurements and the settings proposed from them."""
 
     model: str
     data: str
@@ -47,7 +51,7 @@ class Calibration:
     proposal: Proposal
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values; of the tokens' entropies, their deciles."""
+        """Return all of it as plain values; the tokens' entropies as their deciles."""
         found = dataclasses.asdict(self)
         found["measured"]["entropies"] = self.deciles()
         return found
@@ -56,6 +60,27 @@ class Calibration:
         """Return the nine deciles of the tokens' entropies."""
         values = self.measured.entropies
         return statistics.quantiles(values, n=10) if len(values) > 1 else values * 9
+
+    def as_text(self) -> str:
+        """Return all of it in words, ending with the recipe proposed."""
+        deciles, measured = self.deciles(), self.measured
+        reward = "" if self.reward is None else f", mean reward {number(self.reward)}"
+        head = (
+            f"{visible(self.model, limit=200)} on {visible(self.data, limit=200)}: {self.responses} responses, "
+            f"{self.tokens:,} tokens at temperature {self.temperature:g}{reward}."
+        )
+        entropy = (
+            f"Entropy {number(self.entropy)} nats per token; a tenth of the tokens have less than "
+            f"{number(deciles[0])}, half less than {number(deciles[4])}, a tenth more than {number(deciles[8])}."
+        )
+        clamps = [(f"drop {share:>6.1%} of the vocabulary", kept) for share, kept in measured.by_share.items()]
+        clamps += [(f"keep {mass:>6.1%} of the probability", kept) for mass, kept in measured.by_mass.items()]
+        rows = [
+            f"  {clamp}: kept mass {percent(kept.mass)}, clamped entropy {number(kept.entropy)}"
+            for clamp, kept in clamps
+        ]
+        head, entropy, *reasons = (textwrap.fill(text, 100) for text in (head, entropy, *self.proposal.reasons))
+        return "\n".join([head, entropy, *rows, "", *reasons, "", self.proposal.python])
 
 
 def calibrate(
@@ -69,7 +94,7 @@ def calibrate(
     through: Through | None = None,
     reward: Reward | None = None,
     seed: int = 0,
-    say: Callable[[str], object] = lambda _: None,
+    progress: Callable[[str], object] = lambda _: None,
 ) -> Calibration:
     """Measure a model's entropy on its own rollouts and propose band, clamp and coefficient. Nothing is trained.
 
@@ -87,7 +112,7 @@ def calibrate(
             parameters, else the head.
         reward: judges a completion. Without it, and except for the embedded task, the advantages are random signs.
         seed: of the sampling.
-        say: told what is going on.
+        progress: called with the name of each stage as it begins.
 
     Returns:
         The calibration.
@@ -112,23 +137,27 @@ def calibrate(
     problems = countdown.load("train")[:prompts]
     asked = [countdown.prompt(one) for one in problems] if data is None else read_prompts(Path(data))[:prompts]
     length = require_count("max_new_tokens", max_new_tokens or (12 if embedded else 128), least=1)
-    say("loading the model")
+    progress("loading the model")
     policy, tokenizer = _load(model)
-    queue = [_text(tokenizer, prompt) for prompt in asked for _ in range(samples)]
-    _check_readable(tokenizer, queue[::samples])
-    say(f"sampling {len(queue)} responses")
+    texts = [_text(tokenizer, prompt) for prompt in asked]
+    try:
+        tokenizer(texts)
+    except Exception as error:  # a tokenizer without a token for the unknown raises a bare Exception
+        raise ValueError(f"the model's tokenizer cannot read the prompts: {error}.") from None
+    queue = [text for text in texts for _ in range(samples)]
+    progress(f"sampling {len(queue)} responses")
     drawn = draw(policy, tokenizer, queue, max_new_tokens=length, temperature=temperature, seed=seed)
-    judge = reward or (_scorer(problems) if embedded else None)
+    judge = reward or ((lambda index, text: countdown.score(problems[index], text)) if embedded else None)
     rewards = None if judge is None else _rewards(tokenizer, drawn, samples, judge)
     size = max(1, _LOGITS // (drawn.ids.shape[1] * policy.get_output_embeddings().weight.shape[0]))
     rows = Rows(policy, drawn, temperature=temperature, size=size)
-    say("measuring entropy and clamps")
+    progress("measuring entropy and clamps")
     measured = measure(rows)
     entropy = statistics.fmean(measured.entropies)
     require(entropy > 0, "model", "have some entropy left to calibrate", entropy)
     advantages, signed = _advantages(rewards, samples, len(queue), seed)
     chosen: Through = through or ("model" if sum(p.numel() for p in policy.parameters()) <= WHOLE else "head")
-    say("measuring gradients")
+    progress("measuring gradients")
     full = push(rows, advantages, through=chosen, signed=signed)
     keep = clamp_count(measured)
     clamped = full if keep is None else push(rows, advantages, through=chosen, signed=signed, top_k=keep)
@@ -176,17 +205,6 @@ def _text(tokenizer: Any, prompt: Any) -> str:
     return tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
 
 
-def _check_readable(tokenizer: Any, prompts: list[str]) -> None:
-    try:
-        tokenizer(prompts)
-    except Exception as error:  # a tokenizer without a token for the unknown raises a bare Exception
-        raise ValueError(f"the model's tokenizer cannot read the prompts: {error}.") from None
-
-
-def _scorer(problems: Sequence[countdown.Problem]) -> Reward:
-    return lambda index, text: countdown.score(problems[index], text)
-
-
 def _rewards(tokenizer: Any, drawn: Drawn, samples: int, judge: Reward) -> Tensor:
     pairs = zip(drawn.ids, drawn.response, strict=True)
     texts: Sequence[str] = [tokenizer.decode(ids[said], skip_special_tokens=True) for ids, said in pairs]
@@ -202,3 +220,50 @@ def _advantages(rewards: Tensor | None, samples: int, count: int, seed: int) -> 
             return advantages.flatten(), False
     signs = torch.randint(2, (count,), generator=torch.Generator().manual_seed(seed)) * 2 - 1
     return signs.float(), True
+
+
+def read_prompts(path: Path) -> list[Any]:
+    """Return the prompts of a file: texts, or chats as lists of messages.
+
+    Args:
+        path: `.jsonl` or `.csv` with a column `prompt`; anything else is text, a prompt per line.
+
+    Raises:
+        ValueError: the file is missing, empty or damaged, or has no such column.
+    """
+    try:
+        text = read_text(path)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from None
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    if path.suffix.lower() == ".jsonl":
+        found = [_json_prompt(line, f"{path}, line {number}") for number, line in lines]
+    elif path.suffix.lower() == ".csv":
+        found = _table_prompts(text, path)
+    else:
+        found = [line for _, line in lines]
+    if not found:
+        raise ValueError(f"{path} holds no prompt.")
+    return found
+
+
+def _json_prompt(line: str, place: str) -> Any:
+    try:
+        fields = json.loads(line)
+    except (json.JSONDecodeError, RecursionError):
+        raise ValueError(f"{place}: not a JSON line.") from None
+    value = fields.get("prompt") if isinstance(fields, dict) else None
+    messages = isinstance(value, list) and value and all(isinstance(one, dict) and "content" in one for one in value)
+    if not (messages or (isinstance(value, str) and value.strip())):
+        raise ValueError(f"{place}: no text or chat under 'prompt'.")
+    return value
+
+
+def _table_prompts(text: str, path: Path) -> list[Any]:
+    try:
+        rows = list(csv.DictReader(text.splitlines(keepends=True), strict=True))
+    except csv.Error as error:
+        raise ValueError(f"{path} is no table: {error}.") from None
+    if rows and "prompt" not in rows[0]:
+        raise ValueError(f"{path} has no column 'prompt'; its columns are {', '.join(map(str, rows[0]))}.")
+    return [row["prompt"] for row in rows if row["prompt"] and row["prompt"].strip()]

@@ -1,4 +1,4 @@
-"""What a model's own rollouts say: entropy per token, what any clamp would keep, and two gradients.
+"""Measures a model's own rollouts: entropy per token, what any clamp would keep, and two gradients.
 
 One sort answers for all clamps. With a token's probabilities in falling order, p_1 >= p_2 >= ..., and k kept:
 
@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -78,7 +79,7 @@ class Rows:
 def measure(rows: Rows) -> Measured:
     """Measure entropy and clamps on all rollouts."""
     entropies: list[Tensor] = []
-    sums: dict[tuple[str, float], Tensor] = {}
+    sums: dict[str, dict[float, Tensor]] = {"count": {}, "share": {}, "mass": {}}
     vocabulary = 0
     for part in rows.parts():
         logits, _, _ = rows.logits(part)
@@ -86,24 +87,22 @@ def measure(rows: Rows) -> Measured:
         for some in logits.split(max(1, _WORKSPACE // vocabulary)):
             mass, entropy = prefixes(some)
             entropies.append(entropy[:, -1])
-            for key, count in _counts(mass, vocabulary).items():
+            for kind, size, count in _clamps(mass):
                 at = count.unsqueeze(1) - 1
                 total = torch.stack([mass.gather(1, at).sum(), entropy.gather(1, at).sum()])
-                sums[key] = sums.get(key, torch.zeros_like(total)) + total
+                sums[kind][size] = sums[kind].get(size, torch.zeros_like(total)) + total
     every = torch.cat(entropies)
-    means = {
-        key: Kept(mass=float(total[0]) / len(every), entropy=float(total[1]) / len(every))
-        for key, total in sums.items()
-    }
-    kinds = {
-        kind: {size: kept for (of, size), kept in means.items() if of == kind} for kind in ("count", "share", "mass")
-    }
+    kept = {
+        kind: {size: Kept(mass=float(total[0]) / len(every), entropy=float(total[1]) / len(every))
+               for size, total in totals.items()}
+        for kind, totals in sums.items()
+    }  # fmt: skip
     return Measured(
         vocabulary=vocabulary,
         entropies=every.tolist(),
-        by_count={int(size): kept for size, kept in kinds["count"].items()},
-        by_share=kinds["share"],
-        by_mass=kinds["mass"],
+        by_count={int(size): value for size, value in kept["count"].items()},
+        by_share=kept["share"],
+        by_mass=kept["mass"],
     )
 
 
@@ -117,21 +116,17 @@ def prefixes(logits: Tensor) -> tuple[Tensor, Tensor]:
     return mass.clamp(max=1.0), (mass.log() - weighed / mass).clamp(min=0.0)
 
 
-def _counts(mass: Tensor, vocabulary: int) -> dict[tuple[str, float], Tensor]:
-    """Return for each clamp how many tokens it keeps `[n]`."""
-
-    def same(count: int) -> Tensor:
-        return torch.full((len(mass),), count, device=mass.device)
-
-    counts = {("count", float(k)): same(k) for k in _powers(vocabulary)}
-    counts |= {("share", share): same(vocabulary - int(share * vocabulary)) for share in SHARES}
-    # The token that crosses the mass is kept.
-    return counts | {("mass", p): (mass < p).sum(-1).clamp(max=vocabulary - 1) + 1 for p in NUCLEI}
-
-
-def _powers(vocabulary: int) -> list[int]:
-    found = [count for power in range(1, vocabulary.bit_length()) for count in (2**power, 3 * 2 ** (power - 1))]
-    return sorted({count for count in found if count < vocabulary} | {vocabulary})
+def _clamps(mass: Tensor) -> Iterator[tuple[str, float, Tensor]]:
+    """Yield the kind and size of each clamp, and how many tokens it keeps of every distribution `[n]`."""
+    vocabulary = mass.shape[-1]
+    powers = {count for power in range(1, vocabulary.bit_length()) for count in (2**power, 3 * 2 ** (power - 1))}
+    for count in sorted({count for count in powers if count < vocabulary} | {vocabulary}):
+        yield "count", float(count), torch.full((len(mass),), count, device=mass.device)
+    for share in SHARES:
+        yield "share", share, torch.full((len(mass),), vocabulary - int(share * vocabulary), device=mass.device)
+    for nucleus in NUCLEI:
+        # The token that crosses the mass is kept.
+        yield "mass", nucleus, (mass < nucleus).sum(-1).clamp(max=vocabulary - 1) + 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -144,7 +139,7 @@ class Push:
     """Of -(1/N) sum Hk, for a coefficient of one."""
     through: Through
     signed: bool
-    """Whether the advantages are random signs for want of a reward."""
+    """Whether the advantages are random signs because there was no reward to make them of."""
 
     def share(self, coef: float) -> float:
         """Return the bonus's gradient over the policy's at a coefficient."""
@@ -165,73 +160,47 @@ def push(rows: Rows, advantages: Tensor, *, through: Through, signed: bool, **cl
         signed: whether `advantages` are random signs.
         clamp: `clamp`, `top_k` or `top_p` of the bonus.
     """
-    norms = {"policy": 0.0, "bonus": 0.0}
     tokens = int(rows.drawn.response.sum())
-    with _only(rows.model, through) as parameters:
-        for name in norms:
-            losses = _policy_loss(advantages) if name == "policy" else _bonus_loss(clamp)
-            norms[name] = _norm(rows, parameters, lambda part, loss=losses: loss(rows, part) / tokens)
-    return Push(through=through, signed=signed, **norms)
 
-
-Loss = Callable[[Rows, slice], Tensor]
-
-
-def _policy_loss(advantages: Tensor) -> Loss:
-    def loss(rows: Rows, part: slice) -> Tensor:
+    def policy(part: slice) -> Tensor:
         logits, targets, rollout = rows.logits(part)
-        return -(advantages.to(logits.device)[rollout] * token_stats(logits, targets).logprobs).sum()
+        return -(advantages.to(logits.device)[rollout] * token_stats(logits, targets).logprobs).sum() / tokens
 
-    return loss
-
-
-def _bonus_loss(clamp: dict[str, Any]) -> Loss:
-    def loss(rows: Rows, part: slice) -> Tensor:
+    def bonus(part: slice) -> Tensor:
         logits, targets, _ = rows.logits(part)
-        return -token_stats(logits, targets, **clamp).clamped_entropy.sum()
+        return -token_stats(logits, targets, **clamp).clamped_entropy.sum() / tokens
 
-    return loss
+    with _trainable(rows.model, through) as parameters:
+        norms = [_norm(rows, parameters, loss) for loss in (policy, bonus)]
+    return Push(policy=norms[0], bonus=norms[1], through=through, signed=signed)
 
 
 def _norm(rows: Rows, parameters: Sequence[Tensor], loss: Callable[[slice], Tensor]) -> float:
     for part in rows.parts():
         loss(part).backward()
-    squared = sum(
-        float(parameter.grad.double().square().sum()) for parameter in parameters if parameter.grad is not None
-    )
+    squared = sum(float(one.grad.double().square().sum()) for one in parameters if one.grad is not None)
     for parameter in parameters:
         parameter.grad = None
     return squared**0.5
 
 
-def _detached(_: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return tuple(value.detach() for value in inputs)
-
-
-class _only:  # noqa: N801
+@contextmanager
+def _trainable(model: Any, through: Through) -> Generator[list[Tensor]]:
     """Gradients for the whole model or the head's weights alone inside; outside, everything as it was."""
-
-    def __init__(self, model: Any, through: Through) -> None:
-        self.model, self.through = model, through
-        self.before = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-
-    def __enter__(self) -> list[Tensor]:
-        self.training = self.model.training
-        self.model.eval()
-        self.hook = None
-        if self.through == "head":
-            head = self.model.get_output_embeddings()
-            self.model.requires_grad_(False)
-            head.requires_grad_(True)
+    before = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    training, trained, hook = model.training, model, None
+    model.eval()
+    try:
+        if through == "head":
+            trained = model.get_output_embeddings()
+            model.requires_grad_(False)
             # A head that shares its weights with the embedding would pass gradient to it through the whole model.
-            self.hook = head.register_forward_pre_hook(_detached)
-            return list(head.parameters())
-        self.model.requires_grad_(True)
-        return list(self.model.parameters())
-
-    def __exit__(self, *_: object) -> None:
-        if self.hook is not None:
-            self.hook.remove()
-        for parameter, needed in self.before:
+            hook = trained.register_forward_pre_hook(lambda _, inputs: tuple(value.detach() for value in inputs))
+        trained.requires_grad_(True)
+        yield list(trained.parameters())
+    finally:
+        if hook is not None:
+            hook.remove()
+        for parameter, needed in before:
             parameter.requires_grad_(needed)
-        self.model.train(self.training)
+        model.train(training)

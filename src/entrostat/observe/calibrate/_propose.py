@@ -1,11 +1,11 @@
-"""From measurements to settings to start with, each with its reason in words."""
+"""Settings to start with, made from measurements, each with its reason in words."""
 
 from __future__ import annotations
 
 import dataclasses
 
 from entrostat.observe.analysis.findings import BAND_HIGH, BAND_LOW, INERT_MASS, INERT_SHARE
-from entrostat.observe.calibrate._measure import Kept, Measured, Push
+from entrostat.observe.calibrate._measure import Measured, Push
 from entrostat.observe.report._text import number, percent
 
 PUBLISHED = 0.33
@@ -21,7 +21,7 @@ class Proposal:
     """Settings to start with."""
 
     keep: int | None
-    """Likeliest tokens to keep; None where no clamp is worth having."""
+    """Likeliest tokens to keep; None where no clamp is proposed."""
     low: float
     high: float
     initial: float
@@ -66,9 +66,9 @@ def propose(measured: Measured, push: Push, *, responses: int, start: float) -> 
             f"ceiling={ceiling:g})"
         ),
         reasons=[
-            _band(base, low, high),
-            _clamp(measured, keep, start),
-            _coefficient(push, responses, initial, ceiling),
+            _band_reason(base, low, high),
+            _clamp_reason(measured, keep, start),
+            _coefficient_reason(push, responses, initial, ceiling),
         ],
     )
 
@@ -77,22 +77,22 @@ def _round(value: float) -> float:
     return float(f"{value:.2g}")
 
 
-def _band(base: float, low: float, high: float) -> str:
+def _band_reason(base: float, low: float, high: float) -> str:
     return (
         f"Band: {low:g} to {high:g} nats, which is {BAND_LOW:.0%} to {BAND_HIGH:.0%} of the model's {number(base)} "
-        "nats under the proposed clamp. The upper edge lies below the start, so that the policy may first learn what "
-        "it can without a bonus; the lower edge leaves enough to explore with. The shares did best in a sweep on the "
-        "embedded model; move both up if you need more diversity."
+        "nats under the proposed clamp. The upper edge lies below the start, so that the policy can first learn "
+        "without a bonus; the lower edge leaves enough entropy to explore with. These shares did best in a sweep on "
+        "the embedded model; move both up if you need more diversity."
     )
 
 
-def _clamp(measured: Measured, keep: int | None, start: float) -> str:
+def _clamp_reason(measured: Measured, keep: int | None, start: float) -> str:
     published = measured.by_share[PUBLISHED]
-    inert = _is_inert(published, start)
-    verdict = "so on this model it would be inert" if inert else "so on this model it does something"
+    removed = max(0.0, 1 - published.entropy / start)
+    inert = 1 - published.mass < INERT_MASS and removed < INERT_SHARE
     text = (
         f"Clamp: AEnt's published share of {PUBLISHED:g} would remove {percent(1 - published.mass)} of the probability "
-        f"and {percent(_removed(published, start))} of the entropy, {verdict}. "
+        f"and {percent(removed)} of the entropy, so on this model it {'would be inert' if inert else 'has an effect'}. "
     )
     if keep is None:
         return text + "No smaller set of tokens holds nearly all probability, so no clamp is proposed."
@@ -100,29 +100,22 @@ def _clamp(measured: Measured, keep: int | None, start: float) -> str:
     return text + (
         f"The {keep} likeliest of {measured.vocabulary:,} tokens hold {percent(kept.mass)} of the probability and "
         f"{percent(kept.entropy / start)} of the entropy: with keep={keep} a bonus pays for choosing among plausible "
-        "tokens and cannot wake up the rest."
+        "tokens and cannot raise the rest."
     )
 
 
-def _is_inert(kept: Kept, start: float) -> bool:
-    return 1 - kept.mass < INERT_MASS and _removed(kept, start) < INERT_SHARE
-
-
-def _removed(kept: Kept, start: float) -> float:
-    return max(0.0, 1 - kept.entropy / start) if start > 0 else 0.0
-
-
-def _coefficient(push: Push, responses: int, initial: float, ceiling: float) -> str:
+def _coefficient_reason(push: Push, responses: int, initial: float, ceiling: float) -> str:
     where = "the whole model" if push.through == "model" else "the weights of the head only"
-    against = (
-        "the log-likelihood gradient with random signs as advantages, for want of rewards that differ within a group"
-        if push.signed
-        else "the policy gradient of these rollouts"
-    )
+    against = "the policy gradient of these rollouts"
+    if push.signed:
+        against = (
+            "the log-likelihood gradient with random signs as advantages (there are no rewards that differ within a "
+            "group)"
+        )
     return (
         f"Coefficient: start at {initial:g}, where the bonus's gradient is {INITIAL:.0%} of {against}, measured "
         f"through {where}; ceiling {ceiling:g} ({CEILING:.0%}). On the embedded model (two seeds each) a constant "
         "of 3% let the entropy fall to a third, one of 6% held half of it, and one of 12% made it explode. Measured on "
         f"{responses} responses: the policy gradient is mostly noise, which falls with the square root of their "
-        "number, so four times as many responses in a step may double the share, and a quarter halve it."
+        "number, so with four times as many responses in a step the share may double, and with a quarter it may halve."
     )
