@@ -12,7 +12,7 @@ PAGES = sorted(
 )
 _FENCED = re.compile(
     r"(?:^<!-- not run: (?P<reason>[^\n]+?) -->\n+)?"
-    r"^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^(?P=indent)```",
+    r"^(?P<indent> *)```(?P<language>\w*)(?: title=\"(?P<title>[^\"\n]+)\")?[^\n]*\n(?P<text>.*?)^(?P=indent)```",
     re.DOTALL | re.MULTILINE,
 )
 _INLINE = re.compile(r"`(entrostat [^`]+)`")
@@ -28,6 +28,8 @@ class Block:
     text: str
     reason: str | None
     """Why it is not run, if the page says so in a comment before it."""
+    title: str | None = None
+    """The file that it is, if it has one as its title."""
 
     @property
     def name(self) -> str:
@@ -42,7 +44,7 @@ def blocks(page: Path) -> list[Block]:
         indent = len(match["indent"])
         body = "".join(line[indent:] or "\n" for line in match["text"].splitlines(keepends=True))
         line = text.count("\n", 0, match.start("language")) + 1
-        found.append(Block(page, line, match["language"], body, match["reason"]))
+        found.append(Block(page, line, match["language"], body, match["reason"], match["title"]))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Edits: pure changes of what the host's objective reads."""
+"""Edits: pure changes of the inputs of the host's objective."""
 
 # Written by docs/make_exports.py from the modules beside this file.
 

@@ -112,8 +112,8 @@ class EntropyMask:
 
     Args:
         keep: share of tokens that keep their advantage, in (0, 1]; 1 is neutral.
-        rescale: multiply by `N / N_kept` (the paper's mean over kept tokens). Without it each kept token weighs what it
-            weighed before, as in the code the paper's authors built on.
+        rescale: multiply by `N / N_kept` (the paper's mean over kept tokens). Without it each kept token has the weight
+            it had before, as in the code the paper's authors built on.
 
     Raises:
         ValueError: `keep` outside (0, 1].
@@ -147,23 +147,16 @@ class EntropyMask:
         tokens = batch.gather(entropy[counted])
         if tokens.numel() == 0:
             return batch
-        kept = counted & (entropy >= _quantile(tokens, 1 - self.keep))
-        scale = self._scale(batch, kept, tokens.numel())
+        # torch.quantile takes at most 16 million values; the k-th value is the same without interpolation.
+        rank = min(tokens.numel(), int((1 - self.keep) * tokens.numel()) + 1)
+        kept = counted & (entropy >= tokens.kthvalue(rank).values)
+        scale = 1.0
+        if self.rescale:
+            scale = tokens.numel() / max(1.0, float(batch.gather(kept.sum().reshape(1).float()).sum()))
         advantages = batch.advantages.detach()
         return batch.replace(
             advantages=torch.where(counted, advantages * kept.to(advantages.dtype) * scale, advantages)
         )
-
-    def _scale(self, batch: TokenBatch, kept: Tensor, total: int) -> float:
-        if not self.rescale:
-            return 1.0
-        return total / max(1.0, float(batch.gather(kept.sum().reshape(1).float()).sum()))
-
-
-def _quantile(values: Tensor, share: float) -> Tensor:
-    # torch.quantile refuses more than 16 million values; the k-th value is the same thing without interpolation.
-    rank = min(values.numel(), int(share * values.numel()) + 1)
-    return values.kthvalue(rank).values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +164,7 @@ class SurprisalWeights:
     """Weigh the most surprising tokens by the batch's coefficient; with a coefficient of 0, return the batch itself.
 
         s   = -log pi(sampled token), without gradient
-        L+  = the ceil(share n+) largest s among the n+ tokens with A > 0,  L- likewise among those with A < 0
+        L+  = the ceil(share n+) largest s among the n+ tokens with A > 0;  L-: the same among those with A < 0
         A' = (1 + coef) A on L+,   (1 - falls coef) A on L-,   A elsewhere
 
     A positive factor on the advantage is the same factor on the clipped loss, so this is a weight on the token's loss.
@@ -206,7 +199,7 @@ class SurprisalWeights:
         require(require_finite("falls", self.falls) >= 0, "falls", "be at least 0", self.falls)
 
     def __call__(self, batch: TokenBatch) -> TokenBatch:
-        """Return the batch with the selected tokens' advantages weighed."""
+        """Return the batch with the selected tokens' advantages weighted."""
         if batch.coef == 0:
             return batch
         advantages = batch.advantages.detach()
@@ -231,7 +224,7 @@ Divergence = Literal["forward", "reverse", "unnormalized_forward", "unnormalized
 
 @dataclass(frozen=True, kw_only=True)
 class DivergenceAdvantage:
-    """Add to each advantage what makes the host's `-w A' grad log pi` the gradient of `-(E[R] - coef D)`.
+    """Shift each advantage so that the host's `-w A' grad log pi` is the gradient of `-(E[R] - coef D)`.
 
     With `w = pi / pi_old` at the sampled token, taken as a constant:
 
@@ -284,7 +277,7 @@ class DivergenceAdvantage:
         return batch.replace(advantages=torch.where(batch.mask.bool(), changed, batch.advantages))
 
     def _price(self, log_w: Tensor) -> Tensor:
-        """Return what the divergence takes from the advantage, per unit of `coef`."""
+        """Return the amount that the divergence takes from the advantage, per unit of `coef`."""
         if self.divergence == "forward":
             return -(-log_w).exp()
         if self.divergence == "reverse":

@@ -1,4 +1,4 @@
-"""What every edit is, and the statistics of responses and prompt groups that several of them share."""
+"""The interface of an edit, and the statistics of responses and prompt groups that several of them share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from entrostat.batch import TokenBatch
 __all__ = ["EDITABLE", "ROLLOUT_EDITABLE", "Edit"]
 
 EPSILON = 1e-4
-"""What TRL adds to a group's standard deviation."""
+"""Added to a group's standard deviation, as in TRL."""
 
 EDITABLE = ("advantages", "old_logprobs", "clip_low", "clip_high")
 """The fields a host takes back from the edits."""
@@ -32,9 +32,10 @@ class Edit(Protocol):
     which stay with the responses through every update. `logprobs`, `entropy`, `clamped_entropy` and `old_entropy` are
     then those of the policy that wrote them, or NaN unless the recipe needs `old_entropy`.
 
-    `sets` names what it puts in place whatever stood there before: two edits that set one field contradict each other.
+    `sets` names the fields that it replaces whatever stood there before: two edits that set one field contradict each
+    other.
 
-    Contract, tested for every member: no gradient flows into what it changes; masked positions stay as they are;
+    Contract, tested for every member: no gradient flows into the fields it changes; masked positions stay as they are;
     neutral settings return the batch itself.
     """
 

@@ -14,12 +14,8 @@ from entrostat.errors import require, require_finite
 
 
 def alone(batch: TokenBatch) -> TokenBatch:
-    """Return the batch as if its rank were the only one: what the published code computes its statistics over."""
-    return batch.replace(gather=_same)
-
-
-def _same(values: Tensor) -> Tensor:
-    return values
+    """Return the batch as if its rank were the only one, as in the published code's statistics."""
+    return batch.replace(gather=lambda values: values)
 
 
 def covariance(batch: TokenBatch) -> Tensor:

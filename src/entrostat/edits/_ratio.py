@@ -251,7 +251,7 @@ class PreservedGradient:
 
 @dataclass(frozen=True, kw_only=True)
 class EntropyRatioMask:
-    """Keep the gradient of a token only while its entropy is near what it was at the rollout.
+    """Keep the gradient of a token only while its entropy is near its value at the rollout.
 
         q = (H + offset) / (H_old + offset)          kept iff  1 - low < q < 1 + high
 
@@ -297,14 +297,7 @@ class EntropyRatioMask:
             return batch
         q = (batch.entropy.detach().float() + self.offset) / (batch.given("old_entropy").float() + self.offset)
         outside = batch.mask.bool() & ~((q > 1 - self.low) & (q < 1 + self.high))
-        return freeze(batch, outside, _host_s_ratio(batch))
-
-
-def _host_s_ratio(batch: TokenBatch) -> torch.Tensor:
-    """Return what the host multiplies the advantage by: the ratio, or the bound where that is the lesser objective."""
-    ratio = log_ratio(batch).exp()
-    return torch.where(
-        batch.advantages < 0,
-        torch.maximum(ratio, 1 - batch.clip_low),
-        torch.minimum(ratio, 1 + batch.clip_high),
-    )
+        # The host's own multiplier of the advantage: the ratio, or the bound where that gives the lesser objective.
+        ratio, bad = log_ratio(batch).exp(), batch.advantages < 0
+        low, high = torch.maximum(ratio, 1 - batch.clip_low), torch.minimum(ratio, 1 + batch.clip_high)
+        return freeze(batch, outside, torch.where(bad, low, high))

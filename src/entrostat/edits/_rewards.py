@@ -29,8 +29,8 @@ class CuriosityReward:
     Args:
         alpha: bonus per nat of mean surprisal; 0 is neutral.
         kappa: how many times smaller than the reward the bonus stays; above 1.
-        stairs: pairs (share of the run, w): from that share of its steps on the bonus weighs w. Before the run's
-            length is known, the first pair holds.
+        stairs: pairs (share of the run, w): from that share of its steps on the bonus has the weight w. Before the
+            run's length is known, the first pair holds.
         zero_one: turn rewards of 0 and 1 into -1 and 1 first.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Edits of fresh rollouts that keep, weight or shape what is there."""
+"""Edits of fresh rollouts that drop, weight or shape the advantages that the host computed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class BandFilter:
         low_end: lower edge at the end of the run; None keeps `low`.
         high_end: upper edge at the end; None keeps `high`.
         shape: `"linear"` or `"cosine"`.
-        normalise: what the kept responses are divided by, where a host divides by all: `"group"`, the kept ones of
+        normalise: the divisor of the kept responses, where a host divides by all: `"group"`, the kept ones of
             their prompt (factor G / |S_q|); `"batch"`, the kept tokens of the batch (N / N_kept); `"none"`, all.
         raw_rewards: outside the band replace the advantages by `max(R, 0)` above and `min(R, 0)` below, as the
             published code does; rewards are then taken as they are, so they should be -1 and 1.
@@ -85,7 +85,9 @@ class BandFilter:
             return batch
         counted, advantages = batch.mask.bool(), batch.advantages.detach()
         if self.raw_rewards:
-            edited = self._rewards(batch).clamp(**({"min": 0.0} if side > 0 else {"max": 0.0}))
+            rewards = batch.given("rewards")
+            rewards = (2 * rewards - 1 if self.zero_one else rewards).unsqueeze(1).expand_as(advantages)
+            edited = rewards.clamp(min=0.0) if side > 0 else rewards.clamp(max=0.0)
         else:
             kept = side * advantages >= 0
             edited = advantages * kept * self._factor(batch, kept & counted)
@@ -101,10 +103,6 @@ class BandFilter:
     def _end(self) -> tuple[float, float]:
         low, high = self.low_end, self.high_end
         return self.low if low is None else low, self.high if high is None else high
-
-    def _rewards(self, batch: TokenBatch) -> Tensor:
-        rewards = batch.given("rewards")
-        return (2 * rewards - 1 if self.zero_one else rewards).unsqueeze(1).expand_as(batch.advantages)
 
     def _factor(self, batch: TokenBatch, kept: Tensor) -> Tensor | float:
         if self.normalise == "group":

@@ -35,7 +35,7 @@ def adrpo(*, scale: float = 1.0, low: float | None = None, high: float | None = 
         floor: least coefficient, at most 0; below 0 pays for divergence.
 
     Raises:
-        ValueError: a setting the term refuses.
+        ValueError: a setting that the term rejects.
 
     Reference:
         Fan et al., arXiv 2510.18053.

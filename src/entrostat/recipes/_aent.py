@@ -58,7 +58,7 @@ def aent(
         anneal: share of the run, at its end, over which the coefficient falls to zero; 0 for none (the paper's).
 
     Raises:
-        ValueError: two of `clamp`, `keep`, `top_p`, or a setting the parts refuse.
+        ValueError: two of `clamp`, `keep`, `top_p`, or a setting that the parts reject.
 
     Reference:
         Shen, "On Entropy Control in LLM-RL Algorithms", arXiv 2509.03493.

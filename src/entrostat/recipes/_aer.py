@@ -59,7 +59,7 @@ def aer(
         window: when the coefficient moves.
 
     Raises:
-        ValueError: a setting the parts refuse.
+        ValueError: a setting that the parts reject.
 
     Reference:
         Zhang et al., arXiv 2510.10959 (structure only).

@@ -38,14 +38,14 @@ HOST_OFFERS: Mapping[str, str] = MappingProxyType(
         "redraw": "a second set of rollouts at another temperature",
     }
 )
-"""What a recipe may need of a host beyond log-probs, advantages, mask and entropies, which every host gives."""
+"""Features of a host that a recipe may need. Log-probs, advantages, mask and entropies every host gives."""
 
 RECIPES: dict[str, Callable[..., Recipe]] = {}
 """Every registered recipe by name; in Python, call the function."""
 
 
 class InertRecipeWarning(UserWarning):
-    """A recipe cannot do anything in the job it was given to."""
+    """A recipe has no effect in the job it was given to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,17 +139,17 @@ class Redraw:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A way to control entropy: what is measured, what steers the coefficient, what is edited and what is added.
+    """A way to control entropy: a measure, a controller, edits of the host's objective, and terms added to it.
 
     Args:
         measure: logits -> the entropy that the terms pay for and the controller is fed.
         controller: measured entropy -> coefficient; constantly 0 if not given.
-        signal: what the controller is fed instead of the mean of the measure.
-        terms: what is added to the host's loss.
-        edits: what is changed in what the host's loss reads, in every micro-batch, in this order.
-        rollout_edits: what is changed once per rollout batch, before the first update on it, in this order.
+        signal: fed to the controller instead of the mean of the measure.
+        terms: losses per token, added to the host's loss.
+        edits: changes to the inputs of the host's loss, in every micro-batch, in this order.
+        rollout_edits: changes made once per rollout batch, before the first update on it, in this order.
         redraw: which rollouts are drawn a second time, at another temperature.
-        needs: what the host must offer, of `HOST_OFFERS`; checked when a trainer is made, never ignored.
+        needs: features that the host must offer, of `HOST_OFFERS`; checked when a trainer is made, never ignored.
         window: when the controller moves: after each optimizer step, after each rollout batch, or on fresh rollouts
             before the first update on them.
         ratio_only: whether it does nothing while the ratio is 1, that is, with one update per rollout batch. A host
@@ -289,7 +289,7 @@ def recipe(
     function returns, only the parts that differ from the defaults of `Recipe` have to be given.
 
     Args:
-        acts_on: what it changes, for lists: `"loss term"`, `"advantages"`, `"clip bounds"`, ...
+        acts_on: the part of training that it changes, for lists: `"loss term"`, `"advantages"`, `"clip bounds"`, ...
         paper: a key of `references.bib`, or a paper of your own; None for a method that has none.
         needs: what every recipe of this kind needs of a host, of `HOST_OFFERS`. Where it depends on a setting, the
             function says so in the recipe it returns.

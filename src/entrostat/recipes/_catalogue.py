@@ -96,7 +96,7 @@ def embedded(name: str) -> Embedded:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """Return what there is to say about a recipe.
+    """Return a recipe in words and numbers, for pages and lists.
 
     Returns:
         `name`, `summary`, `acts_on`, `paper`, `url`, `bibtex`; `text`, the equations and what they mean; `how_sure`, a

@@ -36,7 +36,7 @@ def clip_cov(
         high: greatest covariance of a candidate.
         clip_low: how far the ratio may fall below 1. The official scripts have 1 on both sides, not 0.2.
         clip_high: how far it may rise above 1.
-        scope: `"rollout"`, or `"micro_batch"` for what the published code does: the tokens of one micro-batch on one
+        scope: `"rollout"`, or `"micro_batch"` as in the published code: the tokens of one micro-batch on one
             rank, under the policy being trained, those beyond the clip bounds excepted.
 
     Raises:

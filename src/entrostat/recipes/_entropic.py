@@ -37,15 +37,15 @@ def entropic(
         target: entropy to hold, nats per token. Depends on the model: no default (authors' script: 0.1).
         kp: proportional gain, per nat.
         ki: integral gain, per nat and update; 0 leaves an offset under a constant drift.
-        tau: probability above which a token is weighed.
+        tau: probability above which a token is weighted.
         limit: bound of |alpha|; 1 keeps the weights from turning sign.
         anti_windup: hold the integral while alpha is at its limit. The authors' code does not.
-        denominator: `"all"` (default) divides the term by what the host divides its loss by, so that the weights are
+        denominator: `"all"` (default) divides the term as the host divides its own loss, so that the weights are
             1 +- alpha; `"selected"` is the code, which divides by the M selected of N tokens: 1 +- alpha N / M.
         window: when alpha moves: after an optimizer step, after a rollout batch, or on fresh rollouts.
 
     Raises:
-        ValueError: a setting the parts refuse.
+        ValueError: a setting that the parts reject.
 
     Reference:
         Yang et al., "EntroPIC", arXiv 2511.15248, and its code.

@@ -27,7 +27,7 @@ def entropy_bonus(
     Args:
         coef: a constant coefficient. No default: what helps one model makes another babble.
         controller: a control law in place of the constant.
-        measure: what is paid for; the Shannon entropy of the full distribution if None.
+        measure: the entropy that is paid for; Shannon, of the full distribution, if None.
         estimator: of the sequence's entropy: `"smoothed"` pays each token's own entropy; `"smoothed_unbiased"` also
             pays a token for the entropy that comes after it; `"crude"` uses log-probs alone and takes no measure.
 
@@ -41,10 +41,10 @@ def entropy_bonus(
         >>> entropy_bonus(coef=0.001).controller
         Constant(coef=0.001)
     """
-    if (coef is None) == (controller is None):
+    law: Controller[Any] | None = controller if coef is None else Constant(coef=coef)
+    if law is None or (coef is not None and controller is not None):
         given = f"coef={coef!r}, controller={controller!r}"
         raise ValueError(f"`entropy_bonus` needs exactly one of `coef` and `controller`, got {given}.")
     if estimator == "crude" and measure is not None:
         raise ValueError(f"`estimator='crude'` estimates the Shannon entropy and takes no `measure`, got {measure!r}.")
-    law: Controller[Any] = Constant(coef=coef) if coef is not None else controller  # pyright: ignore[reportAssignmentType]
     return Recipe(measure=measure or Shannon(), controller=law, terms=(EntropyBonus(estimator=estimator),))

@@ -43,7 +43,7 @@ def era(
         scale_advantages: divide the advantage by the factor. False is the published default script.
         truncate: decide by the integer part of the advantage, an accident of the published code: advantages between
             0 and 1 leave the logits alone.
-        clip: both clip bounds; 1 is the published choice for what is meant to run strictly on-policy.
+        clip: both clip bounds; 1 is the published choice, meant for strictly on-policy runs.
 
     Raises:
         ValueError: `k` below 1, thresholds out of order, `clip` outside [0, 1].

@@ -33,13 +33,13 @@ def espo(
     0.002 almost always; dividing by the current one, as GSPO does, gives the value `s_tau` and fits the low clip
     fractions that the paper reports. That is the default, our reading; `denominator="old"` is as printed.
     (2) The printed range lacks a sum; the text says average, which we take. (3) Number of groups and their edges are
-    not given; two groups at the top 20 % is what the ablation suggests. (4) Advantages are said to be over the
+    not given; the ablation suggests two groups at the top 20 %. (4) Advantages are said to be over the
     responses whose verification succeeded, without saying which those are: see `verified_above`.
 
     Args:
         alpha: clip range per unit of entropy relative to log V.
         top: share of a response's tokens in the uncertain group.
-        denominator: what the token's probability is divided by in its ratio, see above.
+        denominator: the policy whose probability divides the token's in its ratio, see above.
         verified_above: responses with a reward at or below it get no advantage, and the group's mean and deviation are
             taken over the others. None leaves the host's advantages.
 

@@ -10,7 +10,7 @@ def rent() -> Recipe:
 
         R = -(1/T) sum_t H_t        A = (R - group mean) / (group std + 1e-4)
 
-    Entropy goes down: what the policy is sure of is reinforced. The host's reward is not used.
+    Entropy goes down, because answers the policy is sure of are reinforced. The host's reward is not used.
 
     How sure: high, from the published code. Left out: its option to give a response without an extractable answer the
     entropy 7, which needs to know the answer's format.

@@ -31,7 +31,7 @@ def siren(*, beta: float = 0.005, top_p: float = 0.8, quantile: float = 0.8, cro
             entropy and its gradient are then 0.
 
     Raises:
-        ValueError: a setting the parts refuse.
+        ValueError: a setting that the parts reject.
 
     Reference:
         Jiang et al., "Rethinking Entropy Regularization in Large Reasoning Models", arXiv 2509.25133, and its code.

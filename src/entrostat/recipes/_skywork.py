@@ -50,7 +50,7 @@ def skywork(
         initial: first coefficient.
 
     Raises:
-        ValueError: an unknown variant, or a setting the controller refuses.
+        ValueError: an unknown variant, or a setting that the controller rejects.
 
     Reference:
         He et al., "Skywork Open Reasoner 1 Technical Report", arXiv 2505.22312; TRL's `GRPOConfig`.

@@ -46,7 +46,7 @@ def stare(
         most: largest `rise` in the adaptive mode (published: 1.5).
 
     Raises:
-        ValueError: weights on the wrong side of 1, an unknown variant, or a setting the parts refuse.
+        ValueError: weights on the wrong side of 1, an unknown variant, or a setting that the parts reject.
 
     Reference:
         Luo et al., "STARE", arXiv 2606.19236.

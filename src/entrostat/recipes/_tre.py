@@ -38,7 +38,7 @@ def tre(
             the authors' code does. It is 17 for 2 of 151,936 tokens.
 
     Raises:
-        ValueError: both `keep` and `top_p`, `keep` below 2, or a setting the parts refuse.
+        ValueError: both `keep` and `top_p`, `keep` below 2, or a setting that the parts reject.
 
     Reference:
         Huang et al., "TRE: Encouraging Exploration in the Trust Region", arXiv 2602.03635, and its code.

@@ -23,7 +23,7 @@ def ucas(
     Args:
         up: how strongly confidence shrinks a positive advantage.
         down: how strongly it enlarges a negative one.
-        penalty: what the token with the largest logit loses. It also pushes where A = 0.
+        penalty: advantage taken from the token with the largest logit. It also pushes where A = 0.
         confidence: `"mean"` or `"sum"` over a response.
 
     Raises:

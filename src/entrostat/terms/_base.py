@@ -1,4 +1,4 @@
-"""What a recipe adds to the host's loss, and what its controller may be fed instead of its measure."""
+"""The interfaces of a term, which is added to the host's loss, and of a signal, which steers the controller."""
 
 from __future__ import annotations
 

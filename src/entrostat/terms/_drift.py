@@ -122,8 +122,8 @@ class AdvantageKL:
         k    = r k               where the host multiplies it by the ratio (`kl_ratio`)
         loss = coef (beta - kl_coef) k
 
-    The host adds `kl_coef k` itself; this is what is missing. It is reduced as the host reduces its own loss, so with
-    `coef` 1 the sum is exactly the divergence with `beta`, for every loss type; `coef` 0 leaves the host's.
+    The host adds `kl_coef k` itself; the term adds the difference. It is reduced as the host reduces its own loss, so
+    with `coef` 1 the sum is exactly the divergence with `beta`, for every loss type; `coef` 0 leaves the host's.
 
     Args:
         scale: how much one unit of advantage takes off the coefficient.
@@ -153,7 +153,7 @@ class AdvantageKL:
     floor: float = 0.0
 
     def __post_init__(self) -> None:
-        self._beta(torch.zeros(0), 0.0)  # refuses a setting out of range
+        self._beta(torch.zeros(0), 0.0)  # rejects a setting out of range
 
     def __call__(self, batch: TokenBatch, coef: float) -> Tensor:
         """Return `coef (beta - kl_coef) k` of each token, `[B, T]`.

@@ -21,7 +21,7 @@ class EntropyBonus:
 
         loss_{b,t} = -coef w_{b,t} H_{b,t}
 
-    `H` is the batch's `clamped_entropy`, that is, whatever the recipe measures; with a Shannon measure this is the
+    `H` is the batch's `clamped_entropy`, that is, the recipe's measure; with a Shannon measure this is the
     ordinary entropy bonus, with a clamped one AEnt's. `w` is the batch's `weight`, 1 unless a rollout edit set it.
 
     Tokens also choose which states come after them, and the entropy there. The gradient of the sequence's entropy has a
@@ -67,19 +67,14 @@ class EntropyBonus:
         if coef == 0:
             # No graph for a bonus that is switched off: nothing of it is computed in the backward pass.
             return torch.zeros_like(batch.clamped_entropy, requires_grad=False)
-        return batch.weighed(self._bonus(batch) * -(coef * self._factor(batch.vocab)))
-
-    def _bonus(self, batch: TokenBatch) -> Tensor:
-        if self.estimator == "smoothed":
-            return batch.clamped_entropy
-        return sequence_entropy_surrogate(batch.logprobs, batch.clamped_entropy, batch.mask, estimator=self.estimator)
-
-    def _factor(self, vocab: int | None) -> float:
-        if self.keep is None:
-            return 1.0
-        if vocab is None:
-            raise ValueError(sentence("vocab", "be known to a bonus with `keep`", None))
-        return math.log(vocab) / math.log(self.keep)
+        if self.keep is not None:
+            if batch.vocab is None:
+                raise ValueError(sentence("vocab", "be known to a bonus with `keep`", None))
+            coef *= math.log(batch.vocab) / math.log(self.keep)
+        bonus = batch.clamped_entropy
+        if self.estimator != "smoothed":
+            bonus = sequence_entropy_surrogate(batch.logprobs, bonus, batch.mask, estimator=self.estimator)
+        return batch.weighed(bonus * -coef)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +83,7 @@ class ResponseEntropy:
 
         loss_{b,t} = coef w_{b,t} H_{b,t} N / R        N tokens and R responses in the step
 
-    The host divides by N, so what is minimised is `coef (1/R) sum_b sum_t H`. The gradient flows through H alone: the
+    The host divides by N, so that `coef (1/R) sum_b sum_t H` is minimised. The gradient flows through H alone: the
     responses are taken as given.
 
     Reference:
@@ -146,7 +141,7 @@ class PeakEntropy:
     quantile: float = 0.8
 
     def __post_init__(self) -> None:
-        peak_weights(torch.zeros(0, 1), torch.zeros(0, 1), quantile=self.quantile)  # refuses one out of range
+        peak_weights(torch.zeros(0, 1), torch.zeros(0, 1), quantile=self.quantile)  # rejects one out of range
 
     def __call__(self, batch: TokenBatch, coef: float) -> Tensor:
         """Return `coef w H N / R` of each token, `[B, T]`."""
