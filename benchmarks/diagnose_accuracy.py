@@ -184,9 +184,11 @@ def forecasts() -> list[str]:
         )
         law, reward = fit_law(early), [value for _, value in curves.series("reward")]
         last = sum(value for _, value in curves.series("entropy")[-40:]) / 40
-        told = f"{law.ceiling:.3f} ± {law.half:.3f} | {law.at(last):.3f}" if isinstance(law, Law) else f"{law.reason} |"
+        forecast = (
+            f"{law.ceiling:.3f} ± {law.half:.3f} | {law.at(last):.3f}" if isinstance(law, Law) else f"{law.reason} |"
+        )
         lines.append(
-            f"| {path.stem} | {sum(reward[half - 40 : half]) / 40:.3f} | {told} | {sum(reward[-40:]) / 40:.3f} |"
+            f"| {path.stem} | {sum(reward[half - 40 : half]) / 40:.3f} | {forecast} | {sum(reward[-40:]) / 40:.3f} |"
         )
     return lines
 

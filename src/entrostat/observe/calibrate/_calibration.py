@@ -147,7 +147,11 @@ def calibrate(
     queue = [text for text in texts for _ in range(samples)]
     progress(f"sampling {len(queue)} responses")
     drawn = draw(policy, tokenizer, queue, max_new_tokens=length, temperature=temperature, seed=seed)
-    judge = reward or ((lambda index, text: countdown.score(problems[index], text)) if embedded else None)
+
+    def embedded_reward(index: int, text: str) -> float:
+        return countdown.score(problems[index], text)
+
+    judge = reward or (embedded_reward if embedded else None)
     rewards = None if judge is None else _rewards(tokenizer, drawn, samples, judge)
     size = max(1, _LOGITS // (drawn.ids.shape[1] * policy.get_output_embeddings().weight.shape[0]))
     rows = Rows(policy, drawn, temperature=temperature, size=size)
@@ -223,14 +227,7 @@ def _advantages(rewards: Tensor | None, samples: int, count: int, seed: int) -> 
 
 
 def read_prompts(path: Path) -> list[Any]:
-    """Return the prompts of a file: texts, or chats as lists of messages.
-
-    Args:
-        path: `.jsonl` or `.csv` with a column `prompt`; anything else is text, a prompt per line.
-
-    Raises:
-        ValueError: the file is missing, empty or damaged, or has no such column.
-    """
+    """Return the prompts of a file: texts, or chats as lists of messages."""
     try:
         text = read_text(path)
     except OSError as error:

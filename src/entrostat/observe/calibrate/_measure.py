@@ -151,15 +151,7 @@ class Push:
 
 
 def push(rows: Rows, advantages: Tensor, *, through: Through, signed: bool, **clamp: Any) -> Push:
-    """Measure both gradients.
-
-    Args:
-        rows: the rollouts.
-        advantages: `[N]`, one per rollout.
-        through: whether the gradients run through the whole model or stop below the head.
-        signed: whether `advantages` are random signs.
-        clamp: `clamp`, `top_k` or `top_p` of the bonus.
-    """
+    """Measure both gradients: `advantages` `[N]`, one per rollout, and the bonus under `clamp`, `top_k` or `top_p`."""
     tokens = int(rows.drawn.response.sum())
 
     def policy(part: slice) -> Tensor:
@@ -184,6 +176,10 @@ def _norm(rows: Rows, parameters: Sequence[Tensor], loss: Callable[[slice], Tens
     return squared**0.5
 
 
+def _detached(_: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(value.detach() for value in inputs)
+
+
 @contextmanager
 def _trainable(model: Any, through: Through) -> Generator[list[Tensor]]:
     """Gradients for the whole model or the head's weights alone inside; outside, everything as it was."""
@@ -195,7 +191,7 @@ def _trainable(model: Any, through: Through) -> Generator[list[Tensor]]:
             trained = model.get_output_embeddings()
             model.requires_grad_(False)
             # A head that shares its weights with the embedding would pass gradient to it through the whole model.
-            hook = trained.register_forward_pre_hook(lambda _, inputs: tuple(value.detach() for value in inputs))
+            hook = trained.register_forward_pre_hook(_detached)
         trained.requires_grad_(True)
         yield list(trained.parameters())
     finally:

@@ -41,14 +41,7 @@ def clamp_count(measured: Measured) -> int | None:
 
 
 def propose(measured: Measured, push: Push, *, responses: int, start: float) -> Proposal:
-    """Return settings and reasons.
-
-    Args:
-        measured: entropy and clamps.
-        push: gradients, with the proposed clamp.
-        responses: number of rollouts measured.
-        start: mean entropy of the full distribution.
-    """
+    """Return settings and reasons; `push` is measured with the proposed clamp, `start` is the mean full entropy."""
     keep = clamp_count(measured)
     base = start if keep is None else measured.by_count[keep].entropy
     low, high = _round(BAND_LOW * base), _round(BAND_HIGH * base)

@@ -31,13 +31,7 @@ class Advice:
 
 
 def advise(curves: Curves, findings: Sequence[Alarm], start: float | None) -> list[Advice]:
-    """Return what to try, one per finding, in the order of the findings.
-
-    Args:
-        curves: the run.
-        findings: its alarms.
-        start: its entropy at the start, nats; without one no band can be named and there is no advice.
-    """
+    """Return what to try, in the order of the findings. Without the entropy at the start no band can be named."""
     if start is None:
         return []
     case = _Case(curves, {finding.kind: finding.value for finding in findings}, start)

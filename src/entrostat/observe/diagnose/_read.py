@@ -114,7 +114,7 @@ def _read_file(path: Path) -> Curves:
         return _curves(_trainer_state(path, text), name=str(path), source="TRL trainer state")
     if "step:" in text and " - " in text:
         return _curves(_console(path, text), name=str(path), source="verl console log")
-    if separator(head) or path.suffix.lower() == ".csv":
+    if _separator(head) or path.suffix.lower() == ".csv":
         return _curves(_table(path, text), name=str(path), source="table")
     raise ValueError(f"{path} is no log that entrostat can read: give {READABLE}.")
 
@@ -127,13 +127,7 @@ def _json_object(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def plain(name: str) -> str:
-    """Return a quantity's name as it is compared.
-
-    Example:
-        >>> plain("train/Entropy"), plain("my-run - actor/entropy")
-        ('entropy', 'actor/entropy')
-    """
+def _plain(name: str) -> str:
     # A tracker's table names its columns `RUN - QUANTITY`.
     return name.strip().rpartition(" - ")[2].lower().removeprefix("train/").removeprefix("train_")
 
@@ -145,7 +139,7 @@ def _curves(rows: Iterable[Row], *, name: str, source: str) -> Curves:
         if abs(step) > 2**53:
             raise ValueError(f"{name} counts steps beyond 2^53, which no training reaches.")
         for key, value in values.items():
-            found.setdefault(plain(key), {})[step] = value
+            found.setdefault(_plain(key), {})[step] = value
     chosen = {ours: next((key for key in theirs if key in found), None) for ours, theirs in NAMES.items()}
     chosen["accuracy"] = chosen["accuracy"] or min(filter(_VALIDATION.fullmatch, found), default=None)
     values = {ours: sorted(found[theirs].items()) for ours, theirs in chosen.items() if theirs is not None}
@@ -166,13 +160,8 @@ def _check_entropy(entropy: list[float], found: Mapping[str, object], name: str)
         raise ValueError(f"{name} has a negative entropy: it must be in nats per token, and not a loss.")
 
 
-def numbers(entry: Mapping[str, Any]) -> dict[str, float]:
-    """Return the numbers in a line of a log, without those too long for a float.
-
-    Example:
-        >>> numbers({"entropy": 1, "name": "a", "huge": 10**400})
-        {'entropy': 1.0}
-    """
+def _numbers(entry: Mapping[str, Any]) -> dict[str, float]:
+    # JSON may hold integers that are too long for a float.
     found = {str(key): value for key, value in entry.items() if isinstance(value, int | float)}
     return {key: float(value) for key, value in found.items() if not abs(value) > sys.float_info.max}
 
@@ -191,7 +180,7 @@ def _trainer_state(path: Path, text: str) -> Iterator[Row]:
         raise ValueError(f"{path} is no trainer state: it has no list named log_history.")
     for entry in history:
         if (step := _step(entry)) is not None:
-            yield step, numbers(entry)
+            yield step, _numbers(entry)
 
 
 def _json_lines(path: Path, text: str) -> Iterator[Row]:
@@ -210,11 +199,10 @@ def _json_lines(path: Path, text: str) -> Iterator[Row]:
             raise ValueError(f"{path}, line {number}: no step is given, so this is no log of training steps.")
         values: Any = fields.get("data", fields)
         if isinstance(values, dict):
-            yield step, numbers(values)
+            yield step, _numbers(values)
 
 
 def _console(path: Path, text: str) -> list[Row]:
-    """Return the rows of a console log: lines with `step:3 - NAME:VALUE - ...` among any others."""
     rows: list[Row] = []
     for line in text.splitlines():
         if (start := _CONSOLE_STEP.search(line)) is not None:
@@ -225,23 +213,15 @@ def _console(path: Path, text: str) -> list[Row]:
     return rows
 
 
-def separator(head: str) -> str:
-    """Return what separates the columns of a table, by its first line; nothing where it is no table.
-
-    Example:
-        >>> separator("step,entropy"), separator("step;entropy"), separator("a text")
-        (',', ';', '')
-    """
+def _separator(head: str) -> str:
+    """Return the character that separates the columns under a first line; nothing where it is no table."""
     found = max((",", ";", "\t"), key=head.count)
     return found if found in head else ""
 
 
 def _table(path: Path, text: str) -> list[Row]:
-    """Return the rows of a table with a head line, one column of steps and one per quantity.
-
-    Columns are separated by commas, semicolons or tabs; with the latter two, a number may have a decimal comma.
-    """
-    between = separator(text.lstrip().partition("\n")[0]) or ","
+    # Columns are separated by commas, semicolons or tabs; with the latter two, a number may have a decimal comma.
+    between = _separator(text.lstrip().partition("\n")[0]) or ","
     try:
         lines = list(csv.reader(text.splitlines(), delimiter=between, strict=True))
     except csv.Error as error:
@@ -253,7 +233,7 @@ def _table(path: Path, text: str) -> list[Row]:
     # A tracker's table holds several runs side by side; taken together they would be one curve that no run has.
     first: dict[str, str] = {}
     for column in head:
-        name = plain(column)
+        name = _plain(column)
         if name in _KNOWN and name in first:
             raise ValueError(f"{path} has two columns of one quantity, {first[name]!r} and {column!r}: keep one run.")
         first[name] = column
