@@ -19,6 +19,7 @@ from entrostat import ops as ops
 from entrostat import recipes as recipes
 from entrostat import terms as terms
 from entrostat.batch import TokenBatch as TokenBatch
+from entrostat.control import Control as Control
 from entrostat.losses import Tally as Tally
 from entrostat.observe._monitor import monitor as monitor
 from entrostat.recipes import Recipe as Recipe
@@ -27,6 +28,7 @@ from entrostat.regulator import Regulator as Regulator
 __version__ = _version("entrostat")
 
 __all__ = [
+    "Control",
     "Recipe",
     "Regulator",
     "Tally",

@@ -1,16 +1,17 @@
-"""What the host's objective reads, as one value: the batch of tokens that edits change and terms look at."""
+"""One micro-batch as a value: what a host's objective reads, what edits change and what terms look at."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from entrostat.errors import sentence
+from entrostat.ops import TokenStats
 
 _SHAPES = {"num_tokens": torch.Size(()), "num_responses": torch.Size(())}
 
@@ -64,7 +65,7 @@ class TokenBatch:
     mean_logit: Tensor | None = None
     """Mean over the vocabulary of the logits before temperature, of fresh rollouts, where asked for; no gradient."""
     target_logit: Tensor | None = None
-    """The sampled token's logit before temperature, likewise."""
+    """The sampled token's logit before temperature, of fresh rollouts, where asked for; no gradient."""
     coef: float = 0.0
     """The controller's coefficient in force."""
     kl_coef: float = 0.0
@@ -78,13 +79,53 @@ class TokenBatch:
     num_tokens: Tensor | None = None
     """Response tokens of the whole step, all micro-batches and ranks (a number); None where it is this batch alone."""
     num_responses: Tensor | None = None
-    """Responses of the whole step, likewise."""
+    """Responses of the whole step, all micro-batches and ranks (a number); None where it is this batch alone."""
     step: int = 0
     """Optimizer steps done."""
     total_steps: int | None = None
     """Optimizer steps of the whole run, where known."""
     gather: Callable[[Tensor], Tensor] = _alone
     """Joins a 1-d tensor of any length over all ranks, for statistics of the whole batch; the identity on one rank."""
+
+    @classmethod
+    def of(
+        cls,
+        stats: TokenStats,
+        mask: Tensor,
+        *,
+        advantages: Tensor,
+        old_logprobs: Tensor | None = None,
+        clip_low: float = 0.2,
+        clip_high: float = 0.2,
+        **fields: Any,
+    ) -> Self:
+        """Return a batch from the statistics of its tokens, with the usual defaults.
+
+        Args:
+            stats: log-probs, entropy, the recipe's measure and kept mass, each `[B, T]`.
+            mask: `[B, T]`, 1 at the response's own tokens.
+            advantages: `[B]`, spread over the tokens of each response, or `[B, T]`.
+            old_logprobs: `[B, T]`; those of `stats` if None, as when the rollouts are fresh.
+            clip_low: how far the ratio may fall below 1.
+            clip_high: how far it may rise above 1.
+            **fields: further fields by name.
+
+        Example:
+            >>> from entrostat.ops import token_stats
+            >>> stats = token_stats(torch.zeros(1, 2, 4), torch.tensor([[0, 3]]))
+            >>> TokenBatch.of(stats, torch.ones(1, 2), advantages=torch.tensor([0.5])).advantages
+            tensor([[0.5000, 0.5000]])
+        """
+        logprobs = stats.logprobs
+        return cls(
+            **stats._asdict(),
+            mask=mask,
+            old_logprobs=logprobs.detach() if old_logprobs is None else old_logprobs,
+            advantages=advantages.unsqueeze(1).expand_as(logprobs) if advantages.dim() == 1 else advantages,
+            clip_low=torch.full_like(logprobs, clip_low, requires_grad=False),
+            clip_high=torch.full_like(logprobs, clip_high, requires_grad=False),
+            **fields,
+        )
 
     def __post_init__(self) -> None:
         shape = self.logprobs.shape
@@ -132,6 +173,32 @@ class TokenBatch:
         """
         loss = loss if self.weight is None else loss * self.weight
         return loss * self.host_weight if as_host and self.host_weight is not None else loss
+
+    def rows(self, index: Any) -> TokenBatch:
+        """Return some responses of the batch: a micro-batch of it.
+
+        Args:
+            index: a slice, or a tensor of row numbers.
+
+        Example:
+            >>> ones = torch.ones(3, 2)
+            >>> batch = TokenBatch(logprobs=-ones, old_logprobs=-ones, advantages=ones, mask=ones, entropy=ones,
+            ...                    clamped_entropy=ones, kept_mass=ones, clip_low=ones, clip_high=ones,
+            ...                    rewards=torch.tensor([1.0, 2.0, 3.0]))
+            >>> batch.rows(slice(1, 3)).rewards
+            tensor([2., 3.])
+        """
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor) and value.dim()}
+        return self.replace(**{name: value[index] for name, value in tensors.items()})
+
+    def updated(self, stats: TokenStats, **changes: Any) -> TokenBatch:
+        """Return the batch under the policy as it is now; what belongs to the rollouts stays.
+
+        Args:
+            stats: statistics of the current policy, `[B, T]`, with gradient.
+            **changes: further fields by name, such as `num_tokens`.
+        """
+        return self.replace(**stats._asdict(), **changes)
 
     def replace(self, **changes: Any) -> TokenBatch:
         """Return a copy with some fields changed."""

@@ -104,15 +104,23 @@ class Regulator:
         Raises:
             ValueError: the shapes differ.
         """
+        self.add(Tally.of(entropy, mask))
+
+    def add(self, tally: Tally) -> None:
+        """Add tokens that were summed elsewhere to the open window.
+
+        Args:
+            tally: their sum and number. Give the closing calls no `reduce` where it is that of all ranks already.
+        """
         if not self._evaluating and self._window != "fresh":
-            self._open = self._open + Tally.of(entropy, mask)
+            self._open = self._open + tally
 
     def observe_fresh(self, entropy: Tensor, mask: Tensor, reduce: Reduce | None = None) -> float | None:
         """Take a whole batch of fresh rollouts as one window; if such are the windows, update the controller once.
 
         Args:
             entropy: as in `observe`, of all rollouts of this rank.
-            mask: likewise.
+            mask: as in `observe`.
             reduce: as in `close_step`.
         """
         if self._window != "fresh" or self._evaluating:

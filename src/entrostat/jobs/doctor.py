@@ -47,7 +47,7 @@ def _device() -> Finding:
 def _trl() -> Finding:
     version = metadata.version("trl") if importlib.util.find_spec("trl") else ""
     try:
-        from entrostat.integrations.trl._selfcheck import SUPPORTED, verify_host
+        from entrostat.integrations.trl import SUPPORTED, verify_host
 
         verify_host()
     except ImportError as error:

@@ -46,6 +46,7 @@ def token_stats(
     clamp: float | None = None,
     top_k: int | None = None,
     top_p: float | None = None,
+    support: Support | None = None,
     temperature: float = 1.0,
     chunk_rows: int | None = None,
     overwrite: bool = False,
@@ -70,6 +71,7 @@ def token_stats(
         clamp: share of the vocabulary to drop: the `int(clamp * V)` least likely tokens; `[0, 1)`. None and 0 keep all.
         top_k: keep this many of the likeliest tokens instead.
         top_p: keep the smallest likeliest set with this probability instead, the crossing token included.
+        support: the rule as a value instead, such as a measure's.
         temperature: what the logits are divided by first.
         chunk_rows: rows worked on at a time; None picks by size. The result does not depend on it.
         overwrite: let the backward pass write the gradient over the logits, which halves the memory. Only for logits
@@ -93,7 +95,11 @@ def token_stats(
         >>> [round(float(value), 4) for value in stats]
         [-0.4076, 0.8325, 0.5822, 0.91]
     """
-    chosen = _checked(logits, targets, clamp, top_k, top_p, temperature, chunk_rows, overwrite, backend)
+    if support is None:
+        support = support_of(clamp, top_k, top_p)
+    elif (clamp, top_k, top_p) != (None, None, None):
+        raise ValueError("`clamp`, `top_k` and `top_p` must not be given beside `support`, which is the same rule.")
+    chosen = _checked(logits, targets, support, temperature, chunk_rows, overwrite, backend)
     return TokenStats(*_TokenStats.apply(logits, targets, chosen))
 
 
@@ -122,16 +128,13 @@ def check_token_stats(logits: Tensor, targets: Tensor, **settings: Any) -> None:
 def _checked(
     logits: Tensor,
     targets: Tensor,
-    clamp: float | None = None,
-    top_k: int | None = None,
-    top_p: float | None = None,
+    support: Support | None,
     temperature: float = 1.0,
     chunk_rows: int | None = None,
     overwrite: bool = False,
     backend: str | None = None,
 ) -> Chosen:
     """Check everything a call was given, once, and return what is chosen."""
-    support = support_of(clamp, top_k, top_p)
     check_logits(logits)
     check_targets(targets, logits.shape[:-1])
     _check_overwrite(logits, overwrite)

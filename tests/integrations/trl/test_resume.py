@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 import torch
+from entrostat.integrations.trl._resume import rollouts_file
 
 from entrostat import recipes
-from entrostat.integrations._state import FILE
-from entrostat.integrations.trl._resume import rollouts_file
+from entrostat.integrations.host import STATE_FILE
 
 from .conftest import logged, tiny_model, tiny_tokenizer
 from .resume_script import BAND, STEPS, log_file, train
@@ -91,7 +91,7 @@ def test_killed_at_any_moment(straight: Path, tmp_path: Path) -> None:
     killed = entries(out)
     assert killed == entries(straight)[: len(killed)]
     # On a starved machine the run may have come to its end, from where there is nothing to go on to.
-    whole = [at for at in range(1, STEPS) if (out / f"checkpoint-{at}" / FILE).exists()]
+    whole = [at for at in range(1, STEPS) if (out / f"checkpoint-{at}" / STATE_FILE).exists()]
     assert_continues(straight, out, out / f"checkpoint-{max(whole)}")
 
 
@@ -112,14 +112,14 @@ def assert_refused(checkpoint: Path, says: str, **changes: Any) -> None:
 
 
 @pytest.mark.train
-@pytest.mark.parametrize("name", [FILE, rollouts_file(0)])
+@pytest.mark.parametrize("name", [STATE_FILE, rollouts_file(0)])
 def test_a_missing_file_is_never_a_silent_restart(checkpoint: Path, name: str) -> None:
     (checkpoint / name).unlink()
     assert_refused(checkpoint, f"holds no {name}.* cut short")
 
 
 @pytest.mark.train
-@pytest.mark.parametrize("name", [FILE, rollouts_file(0)])
+@pytest.mark.parametrize("name", [STATE_FILE, rollouts_file(0)])
 def test_a_truncated_file_is_never_a_silent_restart(checkpoint: Path, name: str) -> None:
     content = (checkpoint / name).read_bytes()
     (checkpoint / name).write_bytes(content[: len(content) // 2])
@@ -147,23 +147,23 @@ def test_rollouts_of_another_checkpoint(straight: Path, checkpoint: Path) -> Non
 
 @pytest.mark.train
 def test_the_state_of_another_recipe_is_refused(checkpoint: Path) -> None:
-    state = json.loads((checkpoint / FILE).read_text())
-    (checkpoint / FILE).write_text(json.dumps({**state, "recipe": "siren"}))
+    state = json.loads((checkpoint / STATE_FILE).read_text())
+    (checkpoint / STATE_FILE).write_text(json.dumps({**state, "recipe": "siren"}))
     assert_refused(checkpoint, "is of recipe 'siren', this run has 'aent'")
 
 
 @pytest.mark.train
 def test_the_state_of_another_program_is_refused(checkpoint: Path) -> None:
-    (checkpoint / FILE).write_text(json.dumps({"entropy_coef": 0.1, "last_world_entropy": 0.3}))
+    (checkpoint / STATE_FILE).write_text(json.dumps({"entropy_coef": 0.1, "last_world_entropy": 0.3}))
     assert_refused(checkpoint, "must have the fields .*'regulator'.* found .*'entropy_coef'")
 
 
 @pytest.mark.train
 def test_the_state_of_another_controller_is_refused(checkpoint: Path) -> None:
-    state = json.loads((checkpoint / FILE).read_text())
+    state = json.loads((checkpoint / STATE_FILE).read_text())
     text = json.dumps(state).replace(f'"low": {BAND["low"]}', '"low": 2.5')
     assert text != json.dumps(state)
-    (checkpoint / FILE).write_text(text)
+    (checkpoint / STATE_FILE).write_text(text)
     assert_refused(checkpoint, "low")
 
 
@@ -173,7 +173,7 @@ def test_rollouts_cut_another_way_are_refused(checkpoint: Path) -> None:
 
 
 def test_the_state_file_is_json_that_anyone_can_read(checkpoint: Path) -> None:
-    state = json.loads((checkpoint / FILE).read_text())
+    state = json.loads((checkpoint / STATE_FILE).read_text())
     assert state["recipe"] == "aent"
     assert state["rollout_step"] == 1
     assert math.isfinite(state["regulator"]["open"]["sum"])

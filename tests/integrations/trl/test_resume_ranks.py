@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from entrostat.integrations._state import FILE
 from entrostat.integrations.trl._resume import rollouts_file
+
+from entrostat.integrations.host import STATE_FILE
 
 from .resume_script import STEPS, log_file
 from .test_launch import LAUNCH
@@ -34,7 +34,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a bit changed": (lambda folder: flip(folder / rollouts_file(1)), "^rank 1: .*_rank1.pt is damaged or of another"),
     "random numbers lost": (lambda folder: (folder / "rng_state_1.pth").unlink(), "has lost its rng_state_1.pth"),
-    "state cut short": (lambda folder: os.truncate(folder / FILE, 30), "entrostat_state.json is damaged"),
+    "state cut short": (lambda folder: os.truncate(folder / STATE_FILE, 30), "entrostat_state.json is damaged"),
 }
 """What happens to one file of a checkpoint, and what both ranks say then. Only rank 1 can see the changed bit."""
 

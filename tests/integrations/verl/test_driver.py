@@ -13,7 +13,7 @@ import torch
 
 from entrostat import recipes
 from entrostat.batch import TokenBatch
-from entrostat.integrations._state import FILE
+from entrostat.integrations.host import STATE_FILE
 from entrostat.integrations.verl import Driver, EntropyConfig
 from entrostat.recipes import Recipe
 
@@ -83,7 +83,7 @@ def fresh(driver: Driver, step: int, entropy: float) -> float:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"recipe": "aent"}', '{"recipe": "aent", "regulator": {}}'])
 def test_a_damaged_state_is_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / FILE).write_text(text)
+    (tmp_path / STATE_FILE).write_text(text)
     with pytest.raises(ValueError, match=r"damaged|must have the fields"):
         Driver(aent(), total_steps=5).load(tmp_path)
 
@@ -94,7 +94,7 @@ def test_a_missing_or_foreign_state_is_refused(tmp_path: Path) -> None:
     Driver(recipes.entropy_bonus(coef=0.1), total_steps=5).save(tmp_path)
     with pytest.raises(ValueError, match="of recipe 'entropy_bonus'"):
         Driver(aent(), total_steps=5).load(tmp_path)
-    assert json.loads((tmp_path / FILE).read_text())["recipe"] == "entropy_bonus"
+    assert json.loads((tmp_path / STATE_FILE).read_text())["recipe"] == "entropy_bonus"
 
 
 @pytest.mark.feature(MANY, "rejected")

@@ -10,7 +10,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from entrostat import recipes
-from entrostat.integrations._state import FILE
+from entrostat.integrations.host import STATE_FILE
 
 
 def trainer(folder: Path, entropy: float = 0.2) -> Any:
@@ -62,7 +62,7 @@ def test_verls_save_and_load_carry_the_state(tmp_path: Path) -> None:
     again._load_checkpoint()
     assert again.global_steps == 1
     assert again.driver.regulator.state_dict() == host.driver.regulator.state_dict()
-    (tmp_path / "global_step_1" / FILE).unlink()
+    (tmp_path / "global_step_1" / STATE_FILE).unlink()
     with pytest.raises(ValueError, match="written without entrostat"):
         trainer(tmp_path)._load_checkpoint()
 

@@ -7,10 +7,14 @@ Importing this package imports TRL and checks, in a few milliseconds, that the i
 hooks rely on.
 """
 
-from entrostat.integrations.trl._selfcheck import verify_host
+from entrostat.integrations.trl._selfcheck import SUPPORTED as SUPPORTED
+from entrostat.integrations.trl._selfcheck import verify_host as verify_host
+from entrostat.integrations.trl._selfcheck import verify_overrides
 
 verify_host()
 
 from entrostat.integrations.trl._trainer import EntropyGRPOTrainer as EntropyGRPOTrainer  # noqa: E402
 
-__all__ = ["EntropyGRPOTrainer"]
+verify_overrides(EntropyGRPOTrainer)
+
+__all__ = ["SUPPORTED", "EntropyGRPOTrainer", "verify_host"]

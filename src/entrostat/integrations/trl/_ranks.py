@@ -1,11 +1,10 @@
-"""The processes of a run: what they sum, what they join, and what they can only do together."""
+"""The collectives of a run, as accelerate provides them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
-import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
@@ -13,54 +12,48 @@ T = TypeVar("T")
 
 
 class Ranks:
-    """All processes of a run, as accelerate knows them."""
+    """All processes of a run. With one rank nothing is sent, and no device is waited for."""
 
     def __init__(self, accelerator: Any) -> None:
         self._accelerator = accelerator
 
     @property
-    def number(self) -> int:
-        """How many there are."""
+    def world_size(self) -> int:
+        """Number of ranks."""
         return self._accelerator.num_processes
 
     @property
-    def own(self) -> int:
-        """Which of them this one is, from zero."""
+    def rank(self) -> int:
+        """This process's rank, from zero."""
         return self._accelerator.process_index
 
-    def total(self, tensor: Tensor) -> Tensor:
+    def all_reduce(self, tensor: Tensor) -> Tensor:
         """Return the sum over all ranks."""
-        if self.number == 1:
+        if self.world_size == 1:
             return tensor
         return self._accelerator.reduce(tensor.to(self._accelerator.device), reduction="sum")
 
-    def joined(self, values: Tensor) -> Tensor:
-        """Return 1-d tensors of different lengths as one, rank after rank."""
-        if self.number == 1:
-            return values
-        lengths = self._accelerator.gather(torch.tensor([values.numel()], device=values.device)).tolist()
-        padded = torch.nn.functional.pad(values, (0, max(lengths) - values.numel()))
-        rows = self._accelerator.gather(padded.unsqueeze(0))
-        return torch.cat([row[:length] for row, length in zip(rows, lengths, strict=True)])
+    def all_gather(self, tensor: Tensor) -> Sequence[Tensor]:
+        """Return the tensors of all ranks, which have one shape, in the order of the ranks."""
+        return self._accelerator.gather(tensor.unsqueeze(0)).unbind()
 
-    def each(self, value: T) -> list[T]:
-        """Return what every rank has here, rank after rank."""
-        return cast("list[T]", gather_object([value])) if self.number > 1 else [value]
+    def all_gather_object(self, value: T) -> list[T]:
+        """Return the objects of all ranks, in the order of the ranks."""
+        return cast("list[T]", gather_object([value])) if self.world_size > 1 else [value]
 
-    def together(self, read: Callable[[], T]) -> T:
-        """Return what this rank reads, if every rank can read its own.
+    def together(self, read: Callable[[], None]) -> None:
+        """Call `read` on every rank; if it fails on any of them, fail on all.
 
         A rank that stopped alone would leave the others waiting for it in their next collective.
 
         Raises:
-            ValueError: on all ranks alike, with what the first rank that failed has to say.
+            ValueError: on all ranks alike, with the message of the first rank that failed.
         """
-        found, complaint = None, None
+        complaint = None
         try:
-            found = read()
+            read()
         except (ValueError, OSError) as error:
             complaint = str(error)
-        for rank, said in enumerate(self.each(complaint)):
-            if said is not None:
-                raise ValueError(f"rank {rank}: {said}" if self.number > 1 else said)
-        return cast("T", found)
+        for rank, message in enumerate(self.all_gather_object(complaint)):
+            if message is not None:
+                raise ValueError(f"rank {rank}: {message}" if self.world_size > 1 else message)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from entrostat.errors import require, sentence
-from entrostat.integrations.trl._head import host_kernel
+from entrostat.errors import require, sentence, unknown_name
+from entrostat.integrations.trl._batch import LOSS_TYPES
 from entrostat.recipes import HOST_OFFERS, InertRecipeWarning, Recipe
 
 
@@ -52,17 +52,6 @@ def refuse_conflicts(args: Any, recipe: Recipe) -> None:
     _refuse_ratio(args, recipe)
 
 
-def refuse_reference(reference: Any) -> None:
-    """Raise if there is a reference model and TRL could not score with it.
-
-    Raises:
-        ValueError: TRL's own head has no kernel here. Ours serves the trained model alone.
-    """
-    if reference is not None and host_kernel() is None:
-        remedy = "TRL 1.15 scores with its reference model through Triton, which is not installed: add it, or TRL 1.16."
-        raise ValueError(f"`beta` must be 0 here. {remedy}")
-
-
 def _refuse_missing(args: Any, recipe: Recipe) -> None:
     offers = HOST_OFFERS.keys() - ({"ref_logprobs"} if not args.beta else set[str]())
     if missing := sorted(recipe.needs - offers):
@@ -81,6 +70,9 @@ def _refuse_missing(args: Any, recipe: Recipe) -> None:
 
 def _refuse_ratio(args: Any, recipe: Recipe) -> None:
     """Raise if TRL's loss would not form its ratio per token, or not clip it, where an edit counts on that."""
+    if (recipe.edits or recipe.terms) and args.loss_type not in LOSS_TYPES:
+        # Nobody knows how it reduces, or what it reads of an edited batch.
+        raise unknown_name("loss_type", args.loss_type, LOSS_TYPES)
     of_clip = {"clip_low", "clip_high", "old_logprobs"}
     if args.loss_type in ("cispo", "sapo", "vespo") and of_clip & _set_by(recipe):
         remedy = f"Recipe {recipe.name!r} sets clip bounds or ratio, which this loss does not read that way."

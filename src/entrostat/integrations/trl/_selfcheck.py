@@ -1,25 +1,23 @@
-"""Is the installed TRL the one these hooks were written for? Asked once, at import, of TRL itself.
-
-Two of the hooks are private to TRL: the per-token log-prob method, through which a recipe edits what the loss reads,
-and the kernel behind the fused head. A release that renames one, or reads the batch before calling the other, would
-otherwise train a method silently wrong. So the check runs TRL's own loss on a made-up batch with everything edited and
-compares it with the objective written out.
-"""
+"""Is the installed TRL the one these hooks were written for? Asked once, at import, of TRL itself."""
 
 from __future__ import annotations
 
 import inspect
 from collections import defaultdict
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import FunctionType, SimpleNamespace
+from typing import Any, NoReturn, TypeVar
 
 import torch
 from torch import Tensor
 
-from entrostat.integrations._hosts import in_range
+from entrostat.integrations.host import UnsupportedHostError, clipped_loss, in_range, made_up_batch
 
 SUPPORTED = ("1.15", "1.17")
 """First release line that is supported, and first that is not."""
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _KERNEL_ARGUMENTS = [
     "ctx", "hidden", "weight", "bias", "targets", "temperature", "chunk_size", "final_logit_softcapping", "logit_scale",
@@ -27,8 +25,61 @@ _KERNEL_ARGUMENTS = [
 ]  # fmt: skip
 
 
-class UnsupportedHostError(ImportError):
-    """The installed TRL cannot carry entrostat's hooks."""
+def overrides(base: type) -> Callable[[F], F]:
+    """Mark a method as an override of one that `base` itself defines; `verify_overrides` reads the mark."""
+
+    def mark(method: F) -> F:
+        method.__dict__["overrides"] = base
+        return method
+
+    return mark
+
+
+def verify_overrides(cls: type) -> None:
+    """Raise `UnsupportedHostError` unless every method of `cls` that is meant to override one of the host's does.
+
+    A hook that a release renames would otherwise never be called, and a recipe would train as if it were none. Each
+    override must exist in the base it is marked with, and take the parameters that ours names, in the same order.
+    """
+    import trl
+
+    for name, method in vars(cls).items():
+        base = method.__dict__.get("overrides") if isinstance(method, FunctionType) else None
+        if base is None:
+            continue
+        theirs = vars(base).get(name)
+        if theirs is None:
+            _refuse(trl.__version__, f"it has no {base.__name__}.{name}")
+        named = [
+            parameter.name
+            for parameter in inspect.signature(method).parameters.values()
+            if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        ]
+        found = list(inspect.signature(theirs).parameters)
+        if found[: len(named)] != named:
+            _refuse(trl.__version__, f"its {base.__name__}.{name} takes {found}, not {named}")
+
+
+@contextmanager
+def naming_overrides(trainer: object, *hooks: str) -> Generator[None]:
+    """Name the overrides that stand before ours of some hooks, in an error about what the recipe did not see.
+
+    Args:
+        trainer: the trainer, perhaps of a subclass.
+        *hooks: names of methods.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        # A subclass comes before the class whose methods carry our marks.
+        found: list[str] = []
+        for cls in type(trainer).__mro__:
+            if any("overrides" in getattr(method, "__dict__", {}) for method in vars(cls).values()):
+                break
+            found += [f"{cls.__name__}.{name}" for name in hooks if name in vars(cls)]
+        if not found:
+            raise
+        raise RuntimeError(f"{error} Overridden here: {', '.join(found)}.") from error
 
 
 def verify_host() -> None:
@@ -42,25 +93,28 @@ def verify_host() -> None:
         _refuse(version, "that release was never tested")
     from trl.trainer.grpo_trainer import GRPOTrainer
 
-    _check_names(version, GRPOTrainer)
-    ours, theirs = _explicit_loss(), _host_loss(GRPOTrainer)
+    _verify_head(version)
+    batch = made_up_batch()
+    # GRPO's own reduction: the mean over the tokens of a response, then over responses.
+    ours = (clipped_loss(batch).sum(-1) / batch.mask.sum(-1)).mean()
+    try:
+        theirs = _host_loss(GRPOTrainer)
+    except AttributeError as error:
+        _refuse(version, f"its loss cannot be called: {error}")
     if not torch.allclose(ours, theirs, rtol=1e-5, atol=1e-6):
         _refuse(version, f"its loss on edited inputs is {theirs.tolist()}, the objective gives {ours.tolist()}")
 
 
-def _refuse(version: str, reason: str) -> None:
+def _refuse(version: str, reason: str) -> NoReturn:
     raise UnsupportedHostError(
         f"entrostat supports trl>={SUPPORTED[0]},<{SUPPORTED[1]}, but TRL {version} is installed and {reason}. "
         f"Install a supported release: pip install 'trl>={SUPPORTED[0]},<{SUPPORTED[1]}'."
     )
 
 
-def _check_names(version: str, trainer: Any) -> None:
+def _verify_head(version: str) -> None:
     from trl.trainer import utils
 
-    for name in ("_get_per_token_logps_and_entropies", "_compute_loss", "_calculate_rewards", "_save_checkpoint"):
-        if not hasattr(trainer, name):
-            _refuse(version, f"it has no GRPOTrainer.{name}")
     if not hasattr(utils, "_ChunkedLogProbFunction") or not hasattr(utils, "add_fused_lm_head"):
         _refuse(version, "it has no fused head in trl.trainer.utils")
     kernel: Any = utils._ChunkedLogProbFunction  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
@@ -72,38 +126,23 @@ def _check_names(version: str, trainer: Any) -> None:
         _refuse(version, f"its fused head takes {found}")
 
 
-# One batch, B = 2 and T = 3, with every editable input different per token.
-_LOGPROBS = torch.tensor([[-0.9, -1.4, -0.3], [-0.5, -2.0, -0.7]])
-_OLD = torch.tensor([[-1.0, -1.0, -0.6], [-0.4, -1.5, -0.7]])
-_ADVANTAGES = torch.tensor([[1.0, -0.5, 2.0], [-1.0, 0.3, 0.0]])
-_LOW = torch.tensor([[0.1, 0.2, 0.3], [0.05, 0.2, 0.1]])
-_HIGH = torch.tensor([[0.05, 0.3, 0.2], [0.2, 0.1, 0.4]])
-_MASK = torch.tensor([[1, 1, 1], [1, 1, 0]])
-
-
-def _explicit_loss() -> Tensor:
-    ratio = (_LOGPROBS - _OLD).exp()
-    clipped = ratio.clamp(1 - _LOW, 1 + _HIGH)
-    loss = -torch.minimum(ratio * _ADVANTAGES, clipped * _ADVANTAGES)
-    return ((loss * _MASK).sum(-1) / _MASK.sum(-1)).mean()
-
-
 def _host_loss(trainer: Any) -> Tensor:
     """TRL's own loss, fed the edits at the moment the real hook makes them."""
+    batch = made_up_batch()
     inputs: dict[str, Any] = {
         "prompt_ids": torch.zeros(2, 1, dtype=torch.long),
         "prompt_mask": torch.ones(2, 1, dtype=torch.long),
         "completion_ids": torch.zeros(2, 3, dtype=torch.long),
-        "completion_mask": _MASK,
+        "completion_mask": batch.mask,
         "advantages": torch.zeros(2),
-        "num_items_in_batch": _MASK.sum(),
+        "num_items_in_batch": batch.mask.sum(),
     }
     host = _StandIn()
 
     def hook(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, None]:
-        inputs.update(advantages=_ADVANTAGES, old_per_token_logps=_OLD)
-        host.epsilon_low, host.epsilon_high = _LOW, _HIGH
-        return _LOGPROBS, torch.zeros_like(_LOGPROBS), None
+        inputs.update(advantages=batch.advantages, old_per_token_logps=batch.old_logprobs)
+        host.epsilon_low, host.epsilon_high = batch.clip_low, batch.clip_high
+        return batch.logprobs, torch.zeros_like(batch.logprobs), None
 
     host._get_per_token_logps_and_entropies = hook
     return trainer._compute_loss(host, None, inputs)

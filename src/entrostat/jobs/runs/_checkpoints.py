@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from entrostat.integrations._state import FILE
+from entrostat.integrations.host import STATE_FILE
 
 
 def whole_checkpoint(folder: Path) -> tuple[Path | None, int]:
@@ -21,7 +21,7 @@ def whole_checkpoint(folder: Path) -> tuple[Path | None, int]:
     found: list[tuple[int, Path]] = []
     for path in folder.glob("checkpoint-*"):
         number = path.name.removeprefix("checkpoint-")
-        if number.isdecimal() and (path / FILE).exists() and _readable(path / "trainer_state.json"):
+        if number.isdecimal() and (path / STATE_FILE).exists() and _readable(path / "trainer_state.json"):
             found.append((int(number), path))
     if not found:
         return None, 0

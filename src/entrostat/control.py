@@ -1,0 +1,490 @@
+"""A recipe at work: what stands between a recipe and whoever trains, be it TRL, verl or a loop of your own.
+
+The stateless half are functions of one micro-batch, since some hosts compute the loss in one process and keep the
+controller in another:
+
+    apply_edits(edits, batch)      what the host's loss is to read
+    recipe_loss(recipe, batch)     what is to be added to it
+    step_sums(recipe, batch, ...)  the sums that become the step's means
+
+The stateful half is `Control`: the controller, the open optimizer step and the open rollout batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from entrostat.batch import TokenBatch
+from entrostat.controllers import needs_total
+from entrostat.edits import Edit
+from entrostat.errors import require, require_count, require_fields
+from entrostat.losses import Tally, token_mean
+from entrostat.ops import TokenStats, token_stats
+from entrostat.recipes import HOST_OFFERS, Recipe
+from entrostat.regulator import Reduce, Regulator
+
+AllGather = Callable[[Tensor], Sequence[Tensor]]
+"""Returns the tensors of all ranks, rank after rank; every rank gives one of the same shape."""
+
+QUANTITIES = ("entropy", "clamped_entropy", "kept_mass")
+"""Fields of a batch whose means over a step's tokens are always reported."""
+
+_FIELDS = ["recipe", "regulator", "rollout", "schema", "steps"]
+_SCHEMA = 1
+
+
+# --- one micro-batch, without state ----------------------------------------------------------------------------------
+
+
+def apply_edits(edits: Sequence[Edit], batch: TokenBatch) -> TokenBatch:
+    """Return the batch as the edits leave it, in their order."""
+    for edit in edits:
+        batch = edit(batch)
+    return batch
+
+
+def changed_fields(before: TokenBatch, after: TokenBatch, names: Sequence[str]) -> dict[str, Tensor]:
+    """Return those of the named fields that edits replaced, without gradient: what a host puts where its loss reads."""
+    replaced = [name for name in names if getattr(after, name) is not getattr(before, name)]
+    return {name: getattr(after, name).detach() for name in replaced}
+
+
+def recipe_loss(recipe: Recipe, batch: TokenBatch, *, world_size: int = 1) -> Tensor:
+    """Return this micro-batch's share of the terms' mean over the tokens of the whole step, a scalar.
+
+        world_size (1/N) sum_{b,t} term_{b,t}        N = response tokens of the step, all micro-batches, all ranks
+
+    Args:
+        recipe: the recipe; without terms the share is zero.
+        batch: the edited micro-batch; its `num_tokens` is N.
+        world_size: ranks whose gradients the host averages. Each rank's share then has to count that many times.
+    """
+    if not recipe.terms:
+        return batch.logprobs.new_zeros(())
+    per_token = torch.stack([term(batch, batch.coef) for term in recipe.terms]).sum(0)
+    # A step without a single token gives zero, not NaN.
+    return token_mean(per_token, batch.mask, num_tokens=batch.tokens_of_step().clamp(min=1) / world_size)
+
+
+def steering(recipe: Recipe, batch: TokenBatch) -> tuple[Tensor, Tensor]:
+    """Return the values that the recipe's controller is fed, and which of them count."""
+    return (batch.clamped_entropy, batch.mask) if recipe.signal is None else recipe.signal(batch)
+
+
+def step_sums(
+    recipe: Recipe, batch: TokenBatch, loss: Tensor, also: Mapping[str, Tensor] | None = None
+) -> dict[str, Tensor]:
+    """Return what one micro-batch adds to its step: float64 scalars that may be summed over micro-batches and ranks.
+
+    Args:
+        recipe: the recipe.
+        batch: the micro-batch before its edits.
+        loss: what `recipe_loss` returned.
+        also: further quantities `[B, T]` whose means are wanted, by name.
+
+    Returns:
+        One sum over the tokens per quantity, `tokens`, `bonus` (the loss), `signal` and `signal_tokens`.
+    """
+    values = {name: getattr(batch, name) for name in QUANTITIES} | dict(also or {})
+    sums = {name: Tally.of(value, batch.mask).sums for name, value in values.items()}
+    signal, tokens = Tally.of(*steering(recipe, batch)).sums, sums["entropy"][1]
+    return {
+        **{name: both[0] for name, both in sums.items()},
+        "tokens": tokens,
+        "bonus": loss.detach().to(tokens.device).double(),
+        "signal": signal[0],
+        "signal_tokens": signal[1],
+    }
+
+
+def all_gather_ragged(values: Tensor, all_gather: AllGather) -> Tensor:
+    """Join 1-d tensors of different lengths, rank after rank, with a collective that wants equal shapes."""
+    lengths = [int(length) for length in all_gather(torch.tensor([values.numel()], device=values.device))]
+    padded = torch.nn.functional.pad(values, (0, max(lengths) - values.numel()))
+    return torch.cat([part[:length] for part, length in zip(all_gather(padded), lengths, strict=True)])
+
+
+def group_all_gather(group: Any = None) -> AllGather | None:
+    """Return `torch.distributed`'s all-gather over a process group; None where there is one rank alone."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return None
+    world_size = torch.distributed.get_world_size(group)
+
+    def all_gather(value: Tensor) -> Sequence[Tensor]:
+        parts = [torch.empty_like(value) for _ in range(world_size)]
+        torch.distributed.all_gather(parts, value, group=group)
+        return parts
+
+    return all_gather if world_size > 1 else None
+
+
+def measure_scale(recipe: Recipe, vocab: int, host: str) -> float:
+    """Return the factor from the entropy by support, which a host computes without showing its logits, to the measure.
+
+    Args:
+        recipe: the recipe.
+        vocab: tokens in the vocabulary.
+        host: what computes the entropy, for the error.
+
+    Raises:
+        ValueError: the measure is no multiple of an entropy by support.
+    """
+    scale = recipe.measure.fused_scale(vocab)
+    if scale is None:
+        raise ValueError(
+            f"recipe {recipe.name!r} measures {recipe.measure!r}, which {host} cannot compute. "
+            "Use a measure by support (Shannon, Clamped, TopK, Nucleus, Normalized)."
+        )
+    return scale
+
+
+# --- a run, with state -----------------------------------------------------------------------------------------------
+
+
+class Worked(NamedTuple):
+    """What a recipe made of one micro-batch."""
+
+    batch: TokenBatch
+    """What the host's policy loss is to read: `logprobs`, `old_logprobs`, `advantages`, `clip_low`, `clip_high`."""
+    loss: Tensor
+    """Scalar to add to that loss, with gradient."""
+
+
+class Control:
+    """A recipe at work in any training loop: it measures, edits, adds its terms, and moves its coefficient.
+
+        for every rollout batch:   fresh(batch)                            edits of whole rollout batches
+          for every step:
+            for every micro-batch: stats(logits, targets), micro_batch(batch) -> (edited batch, loss to add)
+            after the update:      close_step() -> means                   the controller moves
+
+    What is added to the policy loss of one optimizer step is `(1/N) sum_{b,t} term_{b,t}` over all its N response
+    tokens, whatever the split into micro-batches and ranks; the controller is fed the mean of the recipe's measure over
+    the same tokens. A step that closes without a micro-batch is an error, and so is a micro-batch of rollouts that a
+    recipe had to see fresh and did not.
+
+    Args:
+        recipe: the recipe.
+        total_steps: optimizer steps of the whole run, for recipes that need to know.
+        total_rollouts: rollout batches of the whole run, for a schedule that counts those; `total_steps` if None.
+        reduce: sums a float64 tensor over all ranks and returns the sum (an all-reduce).
+        all_gather: returns the tensors of all ranks, which have one shape.
+        world_size: number of ranks, whose gradients the host averages. Where none of the three is given and
+            `torch.distributed` is initialised, they are those of its default group.
+        offers: which of `recipes.HOST_OFFERS` the loop provides; everything but a second draw of rollouts if None.
+
+    Raises:
+        TypeError: `recipe` is no recipe.
+        ValueError: the recipe needs something that the loop does not offer; several ranks without collectives.
+
+    Reference:
+        None: it is the arithmetic that the TRL and verl integrations share.
+
+    Example:
+        >>> import torch
+        >>> from entrostat import Control, TokenBatch, losses, recipes
+        >>> control = Control(recipes.aent(keep=2, low=0.5, high=1.0, initial=0.005))
+        >>> logits = torch.tensor([[[2.0, 1.0, 0.0], [0.0, 0.0, 0.0]]], requires_grad=True)
+        >>> stats = control.stats(logits, torch.tensor([[0, 2]]))
+        >>> batch = TokenBatch.of(stats, torch.ones(1, 2), advantages=torch.tensor([1.0]))
+        >>> edited, bonus = control.micro_batch(batch)
+        >>> policy = losses.clipped_surrogate(edited.logprobs, edited.old_logprobs, edited.advantages)
+        >>> loss = losses.token_mean(policy.loss, edited.mask, num_tokens=2) + bonus
+        >>> loss.backward()
+        >>> means = control.close_step()
+        >>> round(means["clamped_entropy"], 4), round(means["bonus"], 4), means["coef"]
+        (0.6377, -0.0032, 0.005)
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        total_steps: int | None = None,
+        total_rollouts: int | None = None,
+        reduce: Reduce | None = None,
+        all_gather: AllGather | None = None,
+        world_size: int = 1,
+        offers: frozenset[str] | None = None,
+    ) -> None:
+        if not isinstance(recipe, Recipe):
+            raise TypeError(
+                f"`recipe` must be an entrostat Recipe, such as entrostat.recipes.aent(...), got {recipe!r}."
+            )
+        if reduce is None and all_gather is None and world_size == 1 and (found := group_all_gather()) is not None:
+            reduce, all_gather, world_size = _all_reduce, found, torch.distributed.get_world_size()
+        require_count("world_size", world_size, least=1)
+        if world_size > 1 and (reduce is None or all_gather is None):
+            raise ValueError(
+                f"`reduce` and `all_gather` must be given for world_size={world_size}: means are over all ranks."
+            )
+        _refuse_missing(recipe, _OWN_LOOP if offers is None else offers)
+        self._recipe, self._reduce, self._all_gather = recipe, reduce, all_gather
+        self._world_size = world_size
+        self._regulator = Regulator(recipe.controller, window=recipe.window)
+        self._total_steps: int | None = None
+        self._steps = 0
+        self._open: dict[str, Tensor] = {}
+        self._whole = True
+        self._seen = False
+        self._evaluating = False
+        if total_steps is not None:
+            self.bind_total(total_steps, total_rollouts)
+        elif offers is None and ("total_steps" in recipe.needs or needs_total(recipe.controller)):
+            raise ValueError(f"recipe {recipe.name!r} needs the length of the run: pass `total_steps`.")
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe at work."""
+        return self._recipe
+
+    @property
+    def regulator(self) -> Regulator:
+        """The controller and its window."""
+        return self._regulator
+
+    @property
+    def coefficient(self) -> float:
+        """The coefficient in force in the open step."""
+        # An evaluation before training starts meets a schedule that does not know the run's length yet.
+        if self._evaluating and needs_total(self._regulator.controller):
+            return 0.0
+        return self._regulator.coefficient
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps closed since the run began, those before a resume included."""
+        return self._steps
+
+    def bind_total(self, total_steps: int, total_rollouts: int | None = None) -> None:
+        """Say how long the run is, or now is; counted from its start, also after a resume.
+
+        Args:
+            total_steps: optimizer steps.
+            total_rollouts: rollout batches; as many as steps if None.
+        """
+        self._total_steps = require_count("total_steps", total_steps, least=1)
+        windows = total_steps if self._recipe.window == "step" or total_rollouts is None else total_rollouts
+        self._regulator.bind_total(windows)
+
+    def stats(
+        self, logits: Tensor, targets: Tensor, *, temperature: float = 1.0, logit_scale: Tensor | None = None
+    ) -> TokenStats:
+        """Return log-probs, entropy, the recipe's own measure and kept mass of every token.
+
+        Args:
+            logits: `[B, T, V]`.
+            targets: `[B, T]`, the sampled tokens.
+            temperature: what the logits are divided by.
+            logit_scale: `[B, T]`, what a rollout edit set in the batch (`batch.logit_scale`). The log-probs are then
+                those of the scaled logits; the other three stay those of the policy that samples, without gradient.
+
+        Returns:
+            `ops.TokenStats` of `[B, T]`; `clamped_entropy` holds the recipe's measure.
+        """
+        if logit_scale is not None:
+            with torch.no_grad():
+                plain = self.stats(logits, targets, temperature=temperature)
+            scaled = logits * logit_scale.to(logits.dtype).unsqueeze(-1)
+            return plain._replace(logprobs=token_stats(scaled, targets, temperature=temperature).logprobs)
+        measure = self._recipe.measure
+        scale, support = measure.fused_scale(logits.shape[-1]), measure.support
+        if scale is None:
+            # No entropy by support: the measure itself is computed from the logits, which a loop of one's own has.
+            stats = token_stats(logits, targets, temperature=temperature)
+            return stats._replace(clamped_entropy=measure(logits, temperature=temperature))
+        stats = token_stats(logits, targets, support=support, temperature=temperature)
+        return stats if scale == 1 else stats._replace(clamped_entropy=stats.clamped_entropy * scale)
+
+    def fresh(self, batch: TokenBatch) -> TokenBatch:
+        """Show a whole batch of fresh rollouts, before any update on them; return it as the rollout edits leave it.
+
+        The rollout batch before it is closed. Micro-batches are then taken from what is returned
+        (`TokenBatch.rows`, `TokenBatch.updated`), since the edits may have set advantages, weights and logit scales.
+
+        Args:
+            batch: the rollouts of this rank, whole groups; statistics of the policy that wrote them.
+        """
+        self.close_rollout()
+        self._seen = True
+        if "old_entropy" in self._recipe.needs and batch.old_entropy is None:
+            batch = batch.replace(old_entropy=batch.entropy.detach())
+        batch = self._in_force(batch)
+        if self._recipe.window == "fresh":
+            self._regulator.observe_fresh(*steering(self._recipe, batch), self._reduce)
+            batch = batch.replace(coef=self.coefficient)
+        return apply_edits(self._recipe.rollout_edits, batch)
+
+    def micro_batch(self, batch: TokenBatch, *, also: Mapping[str, Tensor] | None = None) -> Worked:
+        """Edit one micro-batch of the open step, compute the terms, and count it.
+
+        Args:
+            batch: statistics of the policy being trained, with gradient. In a step of several micro-batches or ranks,
+                `num_tokens` is the number of response tokens of the whole step.
+            also: further quantities `[B, T]` whose means `close_step` is to report, by name.
+
+        Raises:
+            RuntimeError: the recipe had to see these rollouts fresh, and did not.
+            ValueError: the recipe has terms, and `num_tokens` is missing where this micro-batch is not the whole step.
+        """
+        whole = batch.num_tokens is None
+        among_several = bool(self._open) and (whole or self._whole)
+        # Without N each micro-batch would divide by its own tokens, and the terms would count several times.
+        if self._recipe.terms and (among_several or (whole and self._world_size > 1)):
+            raise ValueError(
+                "`num_tokens` must hold the response tokens of the whole step in every micro-batch of a step that has "
+                f"several, or several ranks: recipe {self._recipe.name!r} divides its terms by it."
+            )
+        worked = self.work(batch)
+        self.add(step_sums(self._recipe, batch, worked.loss, also))
+        self._whole = whole
+        return worked
+
+    def work(self, batch: TokenBatch) -> Worked:
+        """Edit one micro-batch and compute the terms, without counting it: for hosts that may ask twice.
+
+        Args:
+            batch: as in `micro_batch`.
+
+        Raises:
+            RuntimeError: the recipe had to see these rollouts fresh, and did not.
+        """
+        wanted = self._recipe.rollout_edits or "old_entropy" in self._recipe.needs
+        if wanted and not self._seen and not self._evaluating:
+            raise RuntimeError(
+                f"recipe {self._recipe.name!r} works on whole batches of fresh rollouts, and these never came by: "
+                "call `control.fresh(batch)` once per rollout batch, before the first update on it."
+            )
+        edited = apply_edits(self._recipe.edits, self._in_force(batch))
+        return Worked(edited, recipe_loss(self._recipe, edited, world_size=self._world_size))
+
+    def add(self, sums: Mapping[str, Tensor]) -> None:
+        """Add what `step_sums` gave, here or in another process, to the open step."""
+        self._open = {name: self._open[name] + value if self._open else value for name, value in sums.items()}
+
+    def close_step(self) -> dict[str, float]:
+        """End an optimizer step: return its means over all tokens of all ranks, and let the controller move.
+
+        Returns:
+            `entropy`, `clamped_entropy`, `gap` (their difference) and `kept_mass`, nats and probability per token;
+            `bonus`, what the terms added to the loss; `coef`, as it was in force in this step; `band_low` and
+            `band_high` where the controller has a band; and what `also` named.
+
+        Raises:
+            RuntimeError: no micro-batch was seen since the last step.
+        """
+        if not self._open:
+            raise RuntimeError(
+                f"an optimizer step ended without recipe {self._recipe.name!r} having seen a micro-batch: it would "
+                "train as if there were no recipe. Pass every micro-batch through `control.micro_batch`."
+            )
+        names, sums = list(self._open), torch.stack(list(self._open.values()))
+        self._open = {}
+        totals = dict(zip(names, (sums if self._reduce is None else self._reduce(sums)).tolist(), strict=True))
+        signal = [totals.pop("signal"), totals.pop("signal_tokens")]
+        tokens, bonus = totals.pop("tokens"), totals.pop("bonus")
+        means = {name: total / max(tokens, 1.0) for name, total in totals.items()}
+        means |= {"gap": means["entropy"] - means["clamped_entropy"]}
+        # Every rank's share was multiplied by the number of ranks, because gradients are averaged over them.
+        means |= {"bonus": bonus / self._world_size, "coef": self.coefficient}
+        if band := self._regulator.band:
+            means["band_low"], means["band_high"] = band
+        if not self._evaluating:
+            self._steps += 1
+            # The sums are those of all ranks already, so the regulator reduces nothing, and its open window is global.
+            self._regulator.add(Tally(torch.tensor(signal, dtype=torch.float64)))
+            self._regulator.close_step()
+        return means
+
+    def close_rollout(self) -> None:
+        """End a rollout batch: no further update is made on it. `fresh` calls it for the batch before."""
+        self._regulator.close_rollout()
+        self._seen = False
+
+    @contextmanager
+    def evaluating(self) -> Generator[None]:
+        """Inside the block nothing moves: fresh rollouts and steps are edited and measured, and do not count.
+
+        Example:
+            >>> import torch
+            >>> from entrostat import Control, TokenBatch, recipes
+            >>> control = Control(recipes.none())
+            >>> with control.evaluating():
+            ...     stats = control.stats(torch.zeros(1, 1, 4), torch.zeros(1, 1, dtype=torch.long))
+            ...     _ = control.micro_batch(TokenBatch.of(stats, torch.ones(1, 1), advantages=torch.zeros(1)))
+            ...     means = control.close_step()
+            >>> round(means["entropy"], 4), control.steps
+            (1.3863, 0)
+        """
+        before = self._open, self._whole, self._seen, self._evaluating
+        self._open, self._evaluating = {}, True
+        try:
+            with self._regulator.evaluating():
+                yield
+        finally:
+            self._open, self._whole, self._seen, self._evaluating = before
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs, as a JSON-able dict that is the same on all ranks.
+
+        Raises:
+            RuntimeError: an optimizer step is open.
+        """
+        if self._open:
+            raise RuntimeError("a step is open: save the state after `close_step`, not between two micro-batches.")
+        return {
+            "schema": _SCHEMA,
+            "recipe": self._recipe.name,
+            "steps": self._steps,
+            "rollout": self._seen,
+            "regulator": self._regulator.state_dict(),
+        }
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` returned; nothing changes if it is refused.
+
+        Raises:
+            ValueError: another recipe, controller or settings; a missing, unknown or damaged field.
+        """
+        require_fields("the saved control", _FIELDS, saved)
+        for name, here in (("schema", _SCHEMA), ("recipe", self._recipe.name)):
+            if saved[name] != here:
+                raise ValueError(f"the saved control has {name} {saved[name]!r}, this one has {here!r}.")
+        steps, seen = saved["steps"], saved["rollout"]
+        require(isinstance(seen, bool), "rollout", "be true or false", seen)
+        require_count("steps", steps)
+        self._regulator.load_state_dict(saved["regulator"])
+        self._steps, self._seen, self._open = steps, seen, {}
+
+    def _in_force(self, batch: TokenBatch) -> TokenBatch:
+        """Return the batch with what holds in the open step, where its maker did not say."""
+        changes: dict[str, Any] = {
+            "coef": self.coefficient,
+            "step": batch.step or self._steps,
+            "total_steps": batch.total_steps or self._total_steps,
+        }
+        if self._all_gather is not None:
+            all_gather = self._all_gather
+            changes["gather"] = lambda values: all_gather_ragged(values, all_gather)
+        return batch.replace(**changes)
+
+
+_OWN_LOOP = frozenset(HOST_OFFERS) - {"redraw"}
+
+
+def _refuse_missing(recipe: Recipe, offers: frozenset[str]) -> None:
+    if missing := sorted(recipe.needs - offers):
+        wanted = "; ".join(f"`{name}` ({HOST_OFFERS[name]})" for name in missing)
+        raise ValueError(
+            f"recipe {recipe.name!r} needs {wanted}, which this loop does not offer. Choose another recipe."
+        )
+
+
+def _all_reduce(value: Tensor) -> Tensor:
+    torch.distributed.all_reduce(value)
+    return value
