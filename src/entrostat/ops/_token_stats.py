@@ -121,7 +121,9 @@ def check_token_stats(logits: Tensor, targets: Tensor, **settings: Any) -> None:
         Traceback (most recent call last):
         ValueError: `targets` must be tokens in [0, 8) or -100, got targets=(0, 8).
     """
-    _checked(logits, targets, **settings)
+    rules = [settings.pop(name, None) for name in ("clamp", "top_k", "top_p")]
+    support = settings.pop("support", None) or support_of(*rules)
+    _checked(logits, targets, support, **settings)
     check_target_range(targets, logits.shape[-1])
 
 

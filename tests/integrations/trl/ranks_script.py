@@ -49,7 +49,7 @@ def trainer(name: str, tokenizer: PreTrainedTokenizerFast, rows: int) -> Any:
     args = GRPOConfig(
         tempfile.mkdtemp(), use_cpu=True, bf16=False, per_device_train_batch_size=rows // 2, num_generations=GROUP,
         gradient_accumulation_steps=2, steps_per_generation=2, num_iterations=2, max_completion_length=LENGTH,
-        report_to="none", beta=train.get("beta", 0.0),
+        report_to="none", beta=train.get("beta", 0.0), loss_type=train.get("loss_type", "dapo"),
     )  # fmt: skip
     control = EntropyGRPOTrainer(
         LlamaForCausalLM.from_pretrained(sys.argv[1]), lambda completions, **_: [0.0] * len(completions), args=args,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from trl.trainer.utils import add_fused_lm_head
 
-from entrostat.integrations.trl._head import SLOTS, HeadOutputs, install_head
+from entrostat.integrations.trl._head import SLOTS, HeadRequest, Recorder
 from entrostat.ops import Support
 from entrostat.ops._reference import reference_token_stats
 
@@ -20,10 +20,10 @@ SUPPORT = Support(clamp=0.4)
 
 
 def fused(model: Any, *, temperature: float, fp32: bool = False) -> Any:
-    outputs = HeadOutputs.make(SUPPORT, torch.arange(37).float().ge(30).float())
-    outputs.measuring = True
-    install_head(model, temperature=temperature, fp32=fp32, outputs=outputs)
-    return model(input_ids=IDS, attention_mask=torch.ones_like(IDS), labels=LABELS, fused_lm_head=True)
+    add_fused_lm_head(model, temperature=temperature, cast_lm_head_to_fp32=fp32, outputs=("log_probs", "entropy"))
+    request = HeadRequest(support=SUPPORT, watched=torch.arange(37).float().ge(30).float())
+    recorder = Recorder(model, request, keep=5)
+    return recorder(input_ids=IDS, attention_mask=torch.ones_like(IDS), labels=LABELS, fused_lm_head=True)
 
 
 def explicit(model: Any, *, temperature: float, softcap: float | None, scale: float) -> Any:
@@ -76,7 +76,7 @@ def test_a_head_in_fp32_is_computed_in_fp32_under_autocast() -> None:
 
 
 @needs_trl_s_kernel
-def test_other_models_keep_trl_s_own_kernel() -> None:
+def test_other_calls_keep_trl_s_own_kernel() -> None:
     fused(tiny_model(), temperature=1.0)
     other = tiny_model()
     add_fused_lm_head(other, outputs=("log_probs", "entropy", "is_top1"))

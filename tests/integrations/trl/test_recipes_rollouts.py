@@ -107,8 +107,8 @@ def test_fresh_statistics_are_those_of_the_policy_that_wrote_the_rollouts(
     recipe, spy = looking(recipes.rent(), rollout=True, needs=frozenset({"old_entropy", "logit_stats", "group_ids"}))
     trainer = make_trainer(recipe, temperature=0.7, **setting)
     passes: list[Any] = []
-    own = trainer._pass
-    trainer._pass = lambda *args: passes.append(args) or own(*args)
+    own = trainer._measure_rollouts
+    trainer._measure_rollouts = lambda *args: passes.append(args) or own(*args)
     drawn: list[dict[str, Any]] = []
     draw = trainer._draw
     trainer._draw = lambda inputs: drawn.append(draw(inputs)) or drawn[-1]

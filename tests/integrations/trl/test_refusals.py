@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from trl import GRPOTrainer
 
 from entrostat import measures, recipes
-from entrostat.integrations.trl import _selfcheck
+from entrostat.integrations.trl import EntropyGRPOTrainer, _selfcheck
 from entrostat.integrations.trl._refusals import refuse_conflicts
 
 Make = Callable[..., Any]
@@ -79,12 +80,6 @@ def test_a_measure_the_head_cannot_compute(make_trainer: Make) -> None:
         make_trainer(dataclasses.replace(AENT, measure=measures.Tsallis(q=2.0)))
 
 
-def test_a_reference_model_that_trl_cannot_score_with(make_trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trl.trainer.utils._ChunkedLogProbFunction", None)  # as 1.15 has it without Triton
-    with pytest.raises(ValueError, match="its reference model through Triton, which is not installed"):
-        make_trainer(recipes.none(), beta=0.1)
-
-
 def test_watched_tokens_outside_the_vocabulary(make_trainer: Make) -> None:
     with pytest.raises(ValueError, match=r"`watched_token_ids` must lie in \[0, 37\)"):
         make_trainer(AENT, watched_token_ids=[3, 37])
@@ -122,10 +117,29 @@ def test_a_kernel_with_other_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
         _selfcheck.verify_host()
 
 
-def test_a_missing_private_method(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(GRPOTrainer, "_calculate_rewards")
-    with pytest.raises(_selfcheck.UnsupportedHostError, match="_calculate_rewards"):
-        _selfcheck.verify_host()
+OVERRIDES = sorted(name for name, method in vars(EntropyGRPOTrainer).items() if hasattr(method, "overrides"))
+
+
+def test_every_method_that_shadows_one_of_the_host_s_is_marked_as_an_override() -> None:
+    methods = {name for name, value in vars(EntropyGRPOTrainer).items() if isinstance(value, FunctionType)}
+    assert {name for name in methods - {"__init__"} if hasattr(GRPOTrainer, name)} == {*OVERRIDES}
+
+
+@pytest.mark.parametrize("name", OVERRIDES)
+def test_a_release_that_renames_a_hook(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    base = getattr(EntropyGRPOTrainer, name).overrides
+    monkeypatch.setattr(base, f"{name}_renamed", getattr(base, name), raising=False)
+    monkeypatch.delattr(base, name)
+    with pytest.raises(_selfcheck.UnsupportedHostError, match=rf"has no \w+\.{name}\b"):
+        _selfcheck.verify_overrides(EntropyGRPOTrainer)
+
+
+def test_a_release_that_gives_a_hook_other_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    def scored(self: Any, model: Any, ids: Any, attention_mask: Any, logits_to_keep: Any) -> None: ...
+
+    monkeypatch.setattr(GRPOTrainer, "_get_per_token_logps_and_entropies", scored)
+    with pytest.raises(_selfcheck.UnsupportedHostError, match="_get_per_token_logps_and_entropies takes"):
+        _selfcheck.verify_overrides(EntropyGRPOTrainer)
 
 
 def test_the_installed_release_passes() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from entrostat.integrations.trl._resume import rollouts_file
+from entrostat.integrations.trl._checkpoint import rollouts_file
 
 from entrostat import recipes
 from entrostat.integrations.host import STATE_FILE
@@ -176,7 +176,7 @@ def test_the_state_file_is_json_that_anyone_can_read(checkpoint: Path) -> None:
     state = json.loads((checkpoint / STATE_FILE).read_text())
     assert state["recipe"] == "aent"
     assert state["rollout_step"] == 1
-    assert math.isfinite(state["regulator"]["open"]["sum"])
+    assert math.isfinite(state["control"]["regulator"]["open"]["sum"])
 
 
 @pytest.mark.train

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from entrostat.integrations.trl._resume import rollouts_file
+from entrostat.integrations.trl._checkpoint import rollouts_file
 
 from entrostat.integrations.host import STATE_FILE
 

@@ -13,28 +13,27 @@ import torch
 from torch import Tensor
 
 from entrostat import recipes
+from entrostat.control import all_gather_ragged
 from entrostat.integrations.trl._ranks import Ranks
 
-REDUCTIONS, BYTES = 3, 4 + 48 + 16
-"""Tokens of the step; the window's six sums; the controller's two."""
+REDUCTIONS, BYTES = 2, 4 + 56
+"""Tokens of the step; the step's sums: three quantities, tokens, bonus, and the controller's two."""
 
 
 @pytest.mark.train
 @pytest.mark.parametrize("accumulation", [1, 2, 4])
-def test_what_aent_sends_per_step(make_trainer: Callable[..., Any], accumulation: int) -> None:
-    recipe = recipes.aent(clamp=0.4, low=0.15, high=0.24)
-    trainer = make_trainer(recipe, max_steps=3, gradient_accumulation_steps=accumulation)
+def test_what_aent_sends_per_step(
+    make_trainer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, accumulation: int
+) -> None:
     sent: list[int] = []
 
-    def reduce(tensor: Tensor) -> Tensor:
+    def all_reduce(self: Ranks, tensor: Tensor) -> Tensor:
         sent.append(tensor.numel() * tensor.element_size())
         return tensor
 
-    def gather(values: Tensor) -> Tensor:
-        raise AssertionError("aent gathers nothing")
-
-    trainer._ranks.total, trainer._ranks.joined = reduce, gather
-    trainer.train()
+    monkeypatch.setattr(Ranks, "all_reduce", all_reduce)
+    recipe = recipes.aent(clamp=0.4, low=0.15, high=0.24)
+    make_trainer(recipe, max_steps=3, gradient_accumulation_steps=accumulation).train()
     assert len(sent) == 3 * REDUCTIONS
     assert sum(sent) == 3 * BYTES
 
@@ -51,11 +50,10 @@ def test_what_is_gathered_is_joined_in_the_order_of_the_ranks() -> None:
     sent: list[int] = []
 
     def gather(tensor: Tensor) -> Tensor:
+        """As accelerate does: along the first dimension."""
         sent.append(tensor.numel())
-        if tensor.dtype == torch.long:
-            return torch.cat([tensor, torch.tensor([len(other)])])
-        return torch.stack([tensor[0], other])
+        return torch.cat([tensor, torch.tensor([[len(other)]]) if tensor.dtype == torch.long else other.unsqueeze(0)])
 
     ranks = Ranks(SimpleNamespace(num_processes=2, gather=gather))
-    assert ranks.joined(own).tolist() == [1, 2, 3, 4, 5]
+    assert all_gather_ragged(own, ranks.all_gather).tolist() == [1, 2, 3, 4, 5]
     assert sent == [1, 3], "the lengths, then the values padded to the longest"

@@ -99,7 +99,7 @@ def test_edits_reach_the_loss_and_leave_no_trace(make_trainer: Make) -> None:
     assert (trainer.epsilon_low, trainer.epsilon_high) == (0.2, 0.2)
     for name, value in untouched.items():
         torch.testing.assert_close(inputs[name], value, msg=f"{name} was changed in place")
-    assert trainer._inputs is None
+    assert trainer._running is None
 
 
 def test_the_entropy_mask_zeroes_the_gradient_of_low_entropy_tokens(make_trainer: Make) -> None:

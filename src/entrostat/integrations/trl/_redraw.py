@@ -45,15 +45,15 @@ def draw_again(
     taken = taken[: redraw.most(len(inputs), cooling=temperature < trainer.temperature)]
     again["advantages"] = torch.ones_like(again["advantages"])
     # Groups are numbered over all ranks, so the new ones start after the last group of the last rank.
-    groups = len(inputs) // trainer.num_generations * trainer._ranks.number
+    groups = len(inputs) // trainer.num_generations * trainer._ranks.world_size
     again[CARRIED["group_ids"]] = again[CARRIED["group_ids"]] + groups
     pad = trainer._tokenizer.pad_token_id
     merged = {name: _merge(name, output[name], again[name], taken, pad) for name in output}
     # The host divides its loss by the tokens it counts.
-    merged["num_items_in_batch"] = trainer._ranks.total(response_mask(merged).sum())
+    merged["num_items_in_batch"] = trainer._ranks.all_reduce(response_mask(merged).sum())
     metrics = trainer._metrics["train"]
     metrics["entropy_control/redraw_temperature"].append(temperature)
-    share = trainer._ranks.total(torch.tensor(float(len(taken)), device=taken.device)) / trainer._ranks.number
+    share = trainer._ranks.all_reduce(torch.tensor(float(len(taken)), device=taken.device)) / trainer._ranks.world_size
     metrics["entropy_control/redraw_share"].append(float(share) / len(inputs))
     return merged
 
