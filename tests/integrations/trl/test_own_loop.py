@@ -53,7 +53,9 @@ def own_loop(name: str, model: Any, beta: float, loss_type: str) -> dict[str, An
                 kl_ratio=True,  # TRL's default: its divergence is multiplied by the ratio
                 vocab=script.VOCAB,
             )
-            fresh = control.fresh(fresh)
+            # As under TRL, where the script's rollout batches count as one for two steps: shown to those that look.
+            if recipe.rollout_edits or "old_entropy" in recipe.needs:
+                fresh = control.fresh(fresh)
             if fresh.logit_scale is not None:
                 # The ratio compares like with like: old log-probs under the same scale.
                 fresh = fresh.replace(old_logprobs=control.stats(raw, targets, logit_scale=fresh.logit_scale).logprobs)
@@ -76,6 +78,8 @@ def own_loop(name: str, model: Any, beta: float, loss_type: str) -> dict[str, An
                 policy = es.losses.token_mean(loss, edited.mask, num_tokens=mask.sum())
             (policy + bonus).backward()
         means.append(control.close_step())
+        if step % 2:
+            control.close_rollout()
         gradients.append(torch.cat([parameter.grad.flatten() for parameter in model.parameters()]))
     return {"gradients": gradients, "means": means, "coef": control.coefficient}
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 import torch
-from entrostat.integrations.trl._checkpoint import rollouts_file
 
 from entrostat import recipes
 from entrostat.integrations.host import STATE_FILE
+from entrostat.integrations.trl._checkpoint import rollouts_file
 
 from .conftest import logged, tiny_model, tiny_tokenizer
 from .resume_script import BAND, STEPS, log_file, train

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from entrostat.integrations.trl._checkpoint import rollouts_file
 
 from entrostat.integrations.host import STATE_FILE
+from entrostat.integrations.trl._checkpoint import rollouts_file
 
 from .resume_script import STEPS, log_file
 from .test_launch import LAUNCH
