@@ -73,7 +73,7 @@ def recipe_loss(recipe: Recipe, batch: TokenBatch, *, world_size: int = 1) -> Te
 
 def steering(recipe: Recipe, batch: TokenBatch) -> tuple[Tensor, Tensor]:
     """Return the values that the recipe's controller is fed, and which of them count."""
-    return (batch.clamped_entropy, batch.mask) if recipe.signal is None else recipe.signal(batch)
+    return (batch.clamped_entropy, batch.mask) if recipe.signal is None else recipe.signal.read(batch)
 
 
 def step_sums(

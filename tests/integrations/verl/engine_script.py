@@ -28,7 +28,7 @@ from verl.workers.utils.padding import response_from_nested
 
 from entrostat import measures, recipes
 from entrostat.integrations.verl import EntropyLoss
-from entrostat.integrations.verl._rollouts import question
+from entrostat.integrations.verl._rollouts import measuring_request
 
 torch.set_num_threads(1)
 torch.distributed.init_process_group("gloo")
@@ -118,8 +118,8 @@ with engine.train_mode():
     # Leaving the mode clears them.
     grads = {name: parameter.grad.full_tensor() for name, parameter in engine.module.named_parameters()}
 
-# The pass over fresh rollouts: no loss; the driver's question goes along with the data.
-tu.assign_non_tensor(plain, **question(recipes.ucas()) | question(recipes.siren(top_p=0.5)))
+# The pass over fresh rollouts: no loss; the driver's request goes along with the data.
+tu.assign_non_tensor(plain, **measuring_request(recipes.ucas()) | measuring_request(recipes.siren(top_p=0.5)))
 with engine.eval_mode():
     fresh = engine.infer_batch(plain)["model_output"]
 
@@ -160,7 +160,7 @@ for key, values in asked.items():
     far = max(far, *[float((one - other).abs().max()) for one, other in zip(ours, values)])
 scale = max(float(grad.abs().max()) for grad in expected.values())
 difference = max(float((grads[name] - expected[name]).abs().max()) for name in expected)
-sums = [m.aggregate() for m in [output["metrics"]["entrostat/clamped_entropy_sum"]]]
+sums = [m.aggregate() for m in [output["metrics"]["entrostat/sum/clamped_entropy"]]]
 gathered = [None] * ranks
 torch.distributed.all_gather_object(gathered, sums[0])
 result = {

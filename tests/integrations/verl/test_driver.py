@@ -28,8 +28,8 @@ def sums(entropy: float, tokens: float = 40.0) -> dict[str, Any]:
     """What verl's reduced metrics hold after a step in which every token had this entropy."""
     values = dict.fromkeys(("entropy", "clamped_entropy", "signal"), entropy * tokens)
     values |= {"kept_mass": tokens, "tokens": tokens, "signal_tokens": tokens}
-    metrics = {f"actor/entrostat/{name}_sum": value for name, value in values.items()}
-    return {**metrics, "actor/entrostat/bonus": -0.1, "actor/pg_loss": 0.5}
+    metrics = {f"actor/entrostat/sum/{name}": value for name, value in values.items()}
+    return {**metrics, "actor/entrostat/sum/bonus": -0.1, "actor/pg_loss": 0.5}
 
 
 def coefficients(driver: Driver, entropies: list[float]) -> list[float]:
@@ -81,7 +81,7 @@ def fresh(driver: Driver, step: int, entropy: float) -> float:
     return coef
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"recipe": "aent"}', '{"recipe": "aent", "regulator": {}}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"recipe": "aent"}', '{"recipe": "aent", "control": {}}'])
 def test_a_damaged_state_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / STATE_FILE).write_text(text)
     with pytest.raises(ValueError, match=r"damaged|must have the fields"):

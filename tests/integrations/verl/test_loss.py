@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from entrostat import recipes
+from entrostat.integrations.host import clipped_loss, made_up_batch
 from entrostat.integrations.verl import _selfcheck
 from entrostat.integrations.verl._loss import EntropyLoss
 from entrostat.recipes import Recipe
@@ -30,7 +31,7 @@ def made_up(seed: int = 0) -> tuple[Any, Any, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     logprobs = (-torch.rand(2, 3, generator=generator)).requires_grad_()
     entropy = torch.rand(2, 3, generator=generator).requires_grad_()
-    return *_selfcheck.made_up_batch(logprobs, entropy), logprobs, entropy
+    return *_selfcheck.packed_batch(logprobs, entropy), logprobs, entropy
 
 
 def with_coef(data: Any, coef: float) -> Any:
@@ -47,7 +48,8 @@ def bonus() -> Recipe:
 
 def test_verls_loss_on_edited_inputs_is_the_objective_written_out() -> None:
     _selfcheck.verify_host()
-    assert torch.allclose(_selfcheck.host_loss(), _selfcheck.explicit_loss(), atol=1e-6)
+    batch = made_up_batch()
+    assert torch.allclose(_selfcheck.host_loss(), clipped_loss(batch).sum() / batch.mask.sum(), atol=1e-6)
 
 
 def test_the_self_check_sees_a_loss_that_ignores_the_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +82,7 @@ def test_a_bonus_is_the_mean_over_tokens_whatever_verl_averages(mode: str) -> No
     expected = -0.3 * (entropy * MASK).sum() / 5
     assert torch.allclose(loss - plain, expected, atol=1e-6)
     assert torch.allclose(torch.autograd.grad(loss, entropy)[0], -0.3 * MASK / 5, atol=1e-7)
-    assert metrics["entrostat/bonus"].aggregate() == pytest.approx(expected.item(), abs=1e-6)
+    assert metrics["entrostat/sum/bonus"].aggregate() == pytest.approx(expected.item(), abs=1e-6)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -94,6 +96,13 @@ def test_a_tokens_weight_is_the_one_verl_gives_it(mode: str) -> None:
     theirs = agg_loss(values, MASK.bool(), mode, dp_size=1, batch_num_tokens=11, global_batch_size=4)
     ours = (values * host_weight(settings, MASK, 11, 4) * MASK).sum() / 11
     assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_a_way_to_reduce_that_nobody_knows_is_rejected() -> None:
+    from entrostat.integrations.verl._batch import host_weight
+
+    with pytest.raises(ValueError, match=r"unknown loss_agg_mode 'brand-new'.*Known: seq-mean-token-mean"):
+        host_weight(SimpleNamespace(loss_agg_mode="brand-new"), MASK, 11, 4)
 
 
 @pytest.mark.feature("metrics through verl's reductions, over micro-batches and ranks", "works")
@@ -123,7 +132,7 @@ def test_sums_become_means_over_all_tokens_in_verls_aggregation() -> None:
     assert metrics["actor/entrostat/entropy"] == pytest.approx(total / tokens, rel=1e-6)
     assert metrics["actor/entrostat/bonus"] == pytest.approx(-coef * total / tokens, rel=1e-5)
     assert metrics["actor/entrostat/coef"] == 0.3
-    assert not any(key.endswith("_sum") for key in metrics)
+    assert not any("/sum/" in key for key in metrics)
 
 
 def test_a_reference_model_is_read_where_verl_keeps_one() -> None:

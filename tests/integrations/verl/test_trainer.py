@@ -37,8 +37,8 @@ def trainer(folder: Path, entropy: float = 0.2) -> Any:
     made.train_dataloader = MagicMock(state_dict=dict)
     sums = dict.fromkeys(("entropy", "clamped_entropy", "signal"), 40 * entropy)
     sums |= {"kept_mass": 40.0, "tokens": 40.0, "signal_tokens": 40.0}
-    metrics = {f"entrostat/{name}_sum": [value] for name, value in sums.items()}
-    answer = {"metrics": {**metrics, "entrostat/bonus": [-0.1], "mfu": [0.0]}}
+    metrics = {f"entrostat/sum/{name}": [value] for name, value in sums.items()}
+    answer = {"metrics": {**metrics, "entrostat/sum/bonus": [-0.1], "mfu": [0.0]}}
     made.actor_rollout_wg = MagicMock()
     made.actor_rollout_wg.update_actor.side_effect = lambda batch: {"metrics": dict(answer["metrics"])}
     return made

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
+from entrostat.control import measure_scale
 from entrostat.errors import unknown_name
-from entrostat.integrations._hosts import measure_scale
 from entrostat.integrations.plan import Lora, Setup, meta_model, plan_memory, read_shape, sentences, verdict
 from entrostat.integrations.trl._refusals import refuse_conflicts, refuse_head
 from entrostat.integrations.trl._script_settings import Settings, split_of
@@ -23,7 +23,7 @@ def check(settings: Settings) -> list[str]:
     args, name = settings.training, settings.model.model_name_or_path
     refuse_conflicts(args, recipe)
     shape = read_shape(name, lora=_lora(settings.model), trust_remote_code=args.trust_remote_code)
-    measure_scale(recipe, shape.vocab, "the fused head cannot compute")
+    measure_scale(recipe, shape.vocab, "the fused head")
     refuse_head(recipe, meta_model(name, trust_remote_code=args.trust_remote_code))
     plan = plan_memory(shape, _setup(settings), gpu_memory=settings.dry.dry_run_gpu_memory)
     if not plan.fits:

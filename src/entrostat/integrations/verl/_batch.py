@@ -4,13 +4,16 @@
 # pyright: reportMissingImports=false
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from entrostat.batch import TokenBatch
+from entrostat.control import all_gather_ragged, changed_fields, group_all_gather
 from entrostat.edits import EDITABLE
+from entrostat.errors import unknown_name
 
 STATISTICS = {
     "entropy": "entrostat_entropy",
@@ -20,7 +23,7 @@ STATISTICS = {
 """Field of the batch -> key of the engine's output that carries it."""
 
 LOGITS = {"mean_logit": "entrostat_mean_logit", "target_logit": "entrostat_target_logit"}
-"""Likewise, of fresh rollouts whose recipe asks for logits."""
+"""Field of the batch -> key that carries it for fresh rollouts whose recipe asks for logits."""
 
 ASK, ASK_LOGITS = "entrostat_measure", "entrostat_logit_stats"
 """What the driver sends along to the pass over fresh rollouts: the measure it wants, and whether logits too."""
@@ -43,7 +46,7 @@ PER_TOKEN = {
 """Field of the batch -> key under which the driver keeps it beside the rollouts, for every update on them."""
 
 PER_RESPONSE = {"rewards": "entrostat_rewards", "group_ids": "entrostat_group_ids"}
-"""Likewise, one value per response."""
+"""Field of the batch -> key under which the driver keeps it beside the rollouts, one value per response."""
 
 EDITED = "entrostat_edited"
 """Sent along with rollouts that the recipe's rollout edits have seen."""
@@ -83,8 +86,14 @@ def to_token_batch(config: Any, model_output: Any, data: Any, dp_group: Any) -> 
         kl_coef=kl_coef(config),
         num_tokens=torch.tensor(float(tokens), device=mask.device),
         num_responses=torch.tensor(data["global_batch_size"], device=mask.device),
-        gather=lambda values: gather(values, dp_group),
+        **_gathering(dp_group),
     )
+
+
+def _gathering(group: Any) -> dict[str, Any]:
+    """Return `TokenBatch.gather` over the ranks of a group; nothing where there is one rank."""
+    all_gather = group_all_gather(group)
+    return {} if all_gather is None else {"gather": lambda values: all_gather_ragged(values, all_gather)}
 
 
 def bounds(config: Any, like: Tensor) -> dict[str, Tensor]:
@@ -101,23 +110,29 @@ def kl_coef(config: Any) -> float:
 
 def edited(before: TokenBatch, after: TokenBatch, config: Any, data: Any) -> tuple[Any, Any]:
     """Return copies of verl's settings and micro-batch in which its loss reads what the edits changed."""
-    import copy
-
-    changed = {name: getattr(after, name) for name in EDITABLE if getattr(after, name) is not getattr(before, name)}
+    changed = changed_fields(before, after, EDITABLE)
     if not changed:
         return config, data
     config, data = copy.copy(config), data.copy()
     for name, value in changed.items():
         if name in _BOUNDS:
             # verl freezes its settings; the copy is for this one call, and its clamp takes tensors.
-            object.__setattr__(config, _BOUNDS[name], value.detach())
+            object.__setattr__(config, _BOUNDS[name], value)
         else:
-            data[TENSORS[name]] = value.detach()
+            data[TENSORS[name]] = value
     return config, data
 
 
+AGGREGATIONS = ("seq-mean-token-mean", "seq-mean-token-sum", "seq-mean-token-sum-norm", "token-mean", "token-sum")
+"""verl's ways to reduce a loss that are known here."""
+
+
 def host_weight(config: Any, mask: Tensor, tokens: float, responses: int) -> Tensor:
-    """Return the weight `[B, T]` of each token in verl's loss, in units of one over the step's tokens."""
+    """Return the weight `[B, T]` of each token in verl's loss, in units of one over the step's tokens.
+
+    Raises:
+        ValueError: a way to reduce that is not known.
+    """
     match config.loss_agg_mode:
         case "token-mean":
             weight = 1.0
@@ -127,21 +142,8 @@ def host_weight(config: Any, mask: Tensor, tokens: float, responses: int) -> Ten
             weight = tokens / responses
         case "seq-mean-token-mean":
             weight = tokens / responses / mask.sum(-1, keepdim=True).clamp(min=1)
-        case _:  # "seq-mean-token-sum-norm"
+        case "seq-mean-token-sum-norm":
             weight = tokens / responses / (config.loss_scale_factor or mask.shape[-1])
+        case mode:
+            raise unknown_name("loss_agg_mode", mode, AGGREGATIONS)
     return torch.as_tensor(weight, device=mask.device, dtype=torch.float32).expand(mask.shape)
-
-
-def gather(values: Tensor, group: Any) -> Tensor:
-    """Join 1-d tensors of different lengths over the ranks of a group."""
-    ranks = torch.distributed.get_world_size(group) if torch.distributed.is_initialized() else 1
-    if ranks == 1:
-        return values
-    length = torch.tensor([values.numel()], device=values.device)
-    lengths = [torch.empty_like(length) for _ in range(ranks)]
-    torch.distributed.all_gather(lengths, length, group=group)
-    longest = max(int(each) for each in lengths)
-    padded = torch.nn.functional.pad(values, (0, longest - values.numel()))
-    parts = [torch.empty_like(padded) for _ in range(ranks)]
-    torch.distributed.all_gather(parts, padded, group=group)
-    return torch.cat([part[: int(each)] for part, each in zip(parts, lengths, strict=True)])

@@ -1,4 +1,4 @@
-"""The controller's side on verl's driver: one process, one number sent with the data, one update per rollout batch."""
+"""The controller on verl's driver: one process, one number sent with the data, one update per rollout batch."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 import torch
 
 from entrostat.batch import TokenBatch
-from entrostat.integrations._hosts import signal
-from entrostat.integrations._state import read_state, write_state
+from entrostat.control import QUANTITIES, Control
+from entrostat.integrations.host import read_state, write_state
 from entrostat.integrations.verl._batch import EDITED, FACTS
-from entrostat.integrations.verl._loss import PREFIX, SUMS
-from entrostat.integrations.verl._refusals import refuse_window
+from entrostat.integrations.verl._loss import SUM
+from entrostat.integrations.verl._refusals import OFFERS, refuse_window
 from entrostat.recipes import Recipe
 from entrostat.regulator import Regulator
 
-_OWN = {f"{PREFIX}{name}_sum" for name in (*SUMS, "tokens", "signal_tokens")} | {f"{PREFIX}bonus"}
+_SUMS = (*QUANTITIES, "tokens", "bonus", "signal", "signal_tokens")
 
 
 class Driver:
-    """Hold the regulator of a run; feed it the sums that the workers' metrics carry.
+    """Hold the recipe's `Control` of a run; feed it the sums that the workers' metrics carry.
 
     Logged as `actor/entrostat/*`: `entropy`, `clamped_entropy`, `gap` (their difference), `kept_mass`, `coef` (as
     applied in that step), `bonus` (what the terms added to the loss), `band_low` and `band_high` with a band.
@@ -36,11 +36,19 @@ class Driver:
 
     def __init__(self, recipe: Recipe, *, total_steps: int, updates: int = 1) -> None:
         refuse_window(recipe, updates)
-        self.recipe = recipe
-        self.regulator = Regulator(recipe.controller, window=recipe.window)
-        self.regulator.bind_total(total_steps)
+        self.control = Control(recipe, total_steps=total_steps, offers=OFFERS)
         self._total, self._updates = total_steps, updates
         self._seen: int | None = None
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe at work."""
+        return self.control.recipe
+
+    @property
+    def regulator(self) -> Regulator:
+        """The controller and its window."""
+        return self.control.regulator
 
     def facts(self, step: int) -> dict[str, Any]:
         """Return what to send to the workers beside the data of a driver step.
@@ -48,7 +56,7 @@ class Driver:
         Args:
             step: driver steps done.
         """
-        facts = {"coef": self.regulator.coefficient, **self._progress(step)}
+        facts = {"coef": self.control.coefficient, **self._progress(step)}
         return {FACTS[name][0]: value for name, value in facts.items()} | {EDITED: self._seen == step}
 
     def _progress(self, step: int) -> dict[str, int]:
@@ -64,12 +72,9 @@ class Driver:
             step: driver steps done.
         """
         batch = batch.replace(**self._progress(step))
-        self.regulator.observe_fresh(*signal(self.recipe, batch))
-        batch = batch.replace(coef=self.regulator.coefficient)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(step)
-            for edit in self.recipe.rollout_edits:
-                batch = edit(batch)
+            batch = self.control.fresh(batch)
         self._seen = step
         return batch
 
@@ -83,26 +88,17 @@ class Driver:
         Raises:
             RuntimeError: the sums are not there.
         """
-        if missing := sorted(_OWN - {key.removeprefix(prefix) for key in metrics}):
+        if missing := sorted(name for name in _SUMS if prefix + SUM + name not in metrics):
             raise RuntimeError(f"the workers reported no {', '.join(missing)}: entrostat's loss is not in use there.")
-        sums = {key.removeprefix(PREFIX): float(metrics.pop(prefix + key)) for key in _OWN}
-        tokens, counted = sums["tokens_sum"], sums["signal_tokens_sum"]
-        means = {name: sums[f"{name}_sum"] / max(tokens, 1.0) for name in SUMS[:-1]}
-        means |= {"gap": means["entropy"] - means["clamped_entropy"], "bonus": sums["bonus"]}
-        means["coef"] = self.regulator.coefficient
-        if band := self.regulator.band:
-            means["band_low"], means["band_high"] = band
-        metrics.update({f"{prefix}{PREFIX}{name}": value for name, value in means.items()})
-        if counted:
-            mean = torch.tensor([[sums["signal_sum"] / counted]], dtype=torch.float64)
-            self.regulator.observe(mean, torch.ones_like(mean))
-        self.regulator.close_step()
-        self.regulator.close_rollout()
+        sums = {name: torch.tensor(float(metrics.pop(prefix + SUM + name)), dtype=torch.float64) for name in _SUMS}
+        self.control.add(sums)
+        metrics.update({f"{prefix}entrostat/{name}": value for name, value in self.control.close_step().items()})
+        self.control.close_rollout()
 
     def save(self, folder: str | Path) -> None:
         """Write the state into a checkpoint folder of verl's, made if need be."""
         Path(folder).mkdir(parents=True, exist_ok=True)
-        write_state(Path(folder), {"recipe": self.recipe.name, "regulator": self.regulator.state_dict()})
+        write_state(Path(folder), {"recipe": self.recipe.name, "control": self.control.state_dict()})
 
     def load(self, folder: str | Path) -> None:
         """Continue from a checkpoint folder.
@@ -110,4 +106,4 @@ class Driver:
         Raises:
             ValueError: no state there, a damaged one, or that of another recipe or controller.
         """
-        self.regulator.load_state_dict(read_state(Path(folder), recipe=self.recipe.name)["regulator"])
+        self.control.load_state_dict(read_state(Path(folder), recipe=self.recipe.name)["control"])

@@ -12,17 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from entrostat.batch import TokenBatch
-from entrostat.integrations._hosts import signal
+from entrostat.control import apply_edits, recipe_loss, step_sums
 from entrostat.integrations.verl._batch import EDITED, STATISTICS, edited, to_token_batch
 from entrostat.integrations.verl._refusals import TRAINER, refuse_actor
 from entrostat.recipes import Recipe
 
-PREFIX = "entrostat/"
-SUMS = ("entropy", "clamped_entropy", "kept_mass", "signal")
+SUM = "entrostat/sum/"
+"""What stands before the name of a sum among verl's metrics, on its way from the workers to the driver."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +47,7 @@ class EntropyLoss:
     def __call__(self, model_output: Any, data: Any, dp_group: Any = None) -> tuple[Tensor, dict[str, Any]]:
         """Return loss and metrics, as `ppo_loss` does."""
         from verl.utils import tensordict_utils as tu
+        from verl.utils.metric import AggregationType, Metric
         from verl.workers.utils.losses import ppo_loss
 
         if missing := sorted(set(STATISTICS.values()) - set(model_output)):
@@ -62,38 +61,18 @@ class EntropyLoss:
                 f"another trainer than {TRAINER} is at work."
             )
         batch = to_token_batch(self.config, model_output, data, dp_group)
-        after = batch
-        for edit in self.recipe.edits:
-            after = edit(after)
+        after = apply_edits(self.recipe.edits, batch)
         config, inputs = edited(batch, after, self.config, data)
         loss, metrics = ppo_loss(config=config, model_output=model_output, data=inputs, dp_group=dp_group)
-        bonus = self._terms(after) * data["dp_size"]
-        return loss + bonus, {**metrics, **self._sums(batch, bonus, data["dp_size"])}
-
-    def _terms(self, batch: TokenBatch) -> Tensor:
-        """Return this micro-batch's share of the terms' mean over the step's tokens."""
-        if not self.recipe.terms:
-            return batch.logprobs.new_zeros(())
-        per_token = torch.stack([term(batch, batch.coef) for term in self.recipe.terms]).sum(0)
-        # Zero tokens in the whole step: zero, not NaN.
-        return torch.where(batch.mask.bool(), per_token, 0).sum() / batch.tokens_of_step().clamp(min=1)
-
-    def _sums(self, batch: TokenBatch, bonus: Tensor, ranks: int) -> dict[str, Any]:
-        """Return the sums over this micro-batch.
-
-        verl sums a metric over micro-batches, averages it over ranks, then averages it over mini-batches. So each sum
-        counts `ranks` times, and the driver's quotients of two such averages are means over all tokens.
-        """
-        from verl.utils.metric import AggregationType, Metric
-
-        steering = signal(self.recipe, batch)
-        pairs = [(getattr(batch, name), batch.mask) for name in SUMS[:-1]] + [steering]
-        sums = {name: _masked_sum(*pair) for name, pair in zip(SUMS, pairs, strict=True)}
-        sums |= {"tokens": batch.mask.sum(), "signal_tokens": steering[1].bool().sum()}
-        values = {f"{PREFIX}{name}_sum": float(value) * ranks for name, value in sums.items()}
-        values[f"{PREFIX}bonus"] = float(bonus.detach())
-        return {key: Metric(value=value, aggregation=AggregationType.SUM) for key, value in values.items()}
-
-
-def _masked_sum(values: Tensor, counted: Tensor) -> Tensor:
-    return torch.where(counted.bool(), values.detach(), 0).sum(dtype=torch.float64)
+        # verl averages gradients over the ranks of the group, so each share counts that many times.
+        ranks = data["dp_size"]
+        bonus = recipe_loss(self.recipe, after, world_size=ranks)
+        sums = {name: float(value) for name, value in step_sums(self.recipe, batch, bonus).items()}
+        # verl sums a metric over micro-batches, averages it over ranks, then averages it over mini-batches. Times the
+        # number of ranks, the driver gets the sums over all ranks, averaged over mini-batches: its quotients are exact.
+        # The bonus counts the ranks already.
+        ours = {name: value if name == "bonus" else value * ranks for name, value in sums.items()}
+        return loss + bonus, {
+            **metrics,
+            **{SUM + name: Metric(value=value, aggregation=AggregationType.SUM) for name, value in ours.items()},
+        }

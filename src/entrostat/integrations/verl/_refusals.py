@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from entrostat.control import measure_scale
 from entrostat.controllers import Constant
 from entrostat.errors import sentence
-from entrostat.integrations._hosts import measure_scale
 from entrostat.recipes import HOST_OFFERS, Recipe
 
-OFFERS = HOST_OFFERS.keys() - {"redraw"}
+OFFERS = frozenset(HOST_OFFERS) - {"redraw"}
 """What of a recipe's needs the plug-in can meet; `ref_logprobs` with `use_kl_loss` only."""
 
-NOT_COMPUTED = "the engine does not compute"
+ENGINE = "verl's engine"
 
 TRAINER = "entrostat_sync"
 """The value of `trainer.v1.trainer_mode` that carries a recipe."""
@@ -100,7 +100,7 @@ def _refuse_missing(config: Any, recipe: Recipe) -> None:
         remedy = " Set `use_kl_loss` to keep a reference model." if "ref_logprobs" in missing else ""
         raise ValueError(f"recipe {recipe.name!r} needs {', '.join(missing)}, which verl does not give here.{remedy}")
     # Whether the engine can compute a measure does not depend on the vocabulary.
-    measure_scale(recipe, 2, NOT_COMPUTED)
+    measure_scale(recipe, 2, ENGINE)
 
 
 def refuse_run(config: Any, recipe: Recipe) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from entrostat.batch import TokenBatch
+from entrostat.control import changed_fields
 from entrostat.edits import ROLLOUT_EDITABLE
 from entrostat.integrations.verl._batch import (
     ASK,
@@ -30,13 +31,13 @@ from entrostat.integrations.verl._refusals import refuse_parts
 from entrostat.recipes import Recipe
 
 
-def question(recipe: Recipe) -> dict[str, Any]:
+def measuring_request(recipe: Recipe) -> dict[str, Any]:
     """Return what to send along to verl's pass over fresh rollouts, so that the engine measures them."""
     asked = {ASK: recipe.measure} if "old_entropy" in recipe.needs else {}
     return {**asked, ASK_LOGITS: True} if "logit_stats" in recipe.needs else asked
 
 
-def looked_at(recipe: Recipe) -> bool:
+def sees_rollouts(recipe: Recipe) -> bool:
     """Whether the recipe asks for anything of whole rollout batches."""
     return bool(recipe.rollout_edits or recipe.needs & {*PER_RESPONSE, "old_entropy"})
 
@@ -62,10 +63,8 @@ def read(rollouts: Any, recipe: Recipe, actor: Any, temperature: float) -> Token
         given["rewards"] = given["rewards"].sum(1)
     if "group_ids" in recipe.needs:
         given["group_ids"] = _groups(keys)
-    if "old_entropy" in recipe.needs:
-        given["old_entropy"] = given["entropy"]
     mask, logprobs = padded["response_mask"], given["old_logprobs"]
-    # NaN, so that whoever reads what was not measured finds out.
+    # NaN, so that whoever reads by mistake what was not measured finds out.
     given = {name: torch.full_like(logprobs, torch.nan) for name in STATISTICS} | given
     given |= bounds(actor, logprobs) | {"kl_coef": kl_coef(actor), "temperature": temperature}
     return TokenBatch(logprobs=logprobs, mask=mask, **given)
@@ -79,7 +78,7 @@ def write(rollouts: Any, before: TokenBatch, after: TokenBatch) -> None:
         before: what `read` returned.
         after: what the recipe made of it.
     """
-    changed = {name for name in ROLLOUT_EDITABLE if getattr(after, name) is not getattr(before, name)}
+    changed = changed_fields(before, after, ROLLOUT_EDITABLE).keys()
     carried = {name for name in PER_TOKEN | PER_RESPONSE if getattr(after, name) is not None}
     values = {(TENSORS | PER_TOKEN | PER_RESPONSE)[name]: getattr(after, name) for name in changed | carried}
     if not values:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from entrostat.integrations._hosts import in_range
+from entrostat.integrations.host import UnsupportedHostError, clipped_loss, in_range, made_up_batch
 from entrostat.integrations.verl._batch import STATISTICS
 from entrostat.integrations.verl._loss import EntropyLoss
 from entrostat.recipes import none
@@ -21,25 +21,14 @@ from entrostat.recipes import none
 SUPPORTED = ("0.9", "0.10")
 """First release line that is supported, and first that is not."""
 
-# One batch, B = 2 and T = 3, with every editable input different per token.
-_LOGPROBS = torch.tensor([[-0.9, -1.4, -0.3], [-0.5, -2.0, -0.7]])
-_OLD = torch.tensor([[-1.0, -1.0, -0.6], [-0.4, -1.5, -0.7]])
-_ADVANTAGES = torch.tensor([[1.0, -0.5, 2.0], [-1.0, 0.3, 0.5]])
-_LOW = torch.tensor([[0.1, 0.2, 0.3], [0.05, 0.2, 0.1]])
-_HIGH = torch.tensor([[0.05, 0.3, 0.2], [0.2, 0.1, 0.4]])
-_MASK = torch.tensor([[1, 1, 1], [1, 1, 0]])
-
-
-class UnsupportedHostError(ImportError):
-    """The installed verl cannot carry entrostat's hooks."""
-
 
 @dataclasses.dataclass(frozen=True)
 class _EditAll:
     sets: ClassVar[frozenset[str]] = frozenset({"advantages", "old_logprobs", "clip_low", "clip_high"})
 
     def __call__(self, batch: Any) -> Any:
-        return batch.replace(advantages=_ADVANTAGES, old_logprobs=_OLD, clip_low=_LOW, clip_high=_HIGH)
+        edits = made_up_batch()._asdict()
+        return batch.replace(**{name: edits[name] for name in self.sets})
 
 
 def verify_host() -> None:
@@ -49,7 +38,9 @@ def verify_host() -> None:
     version = metadata.version("verl")
     reason = "that release was never tested"
     if in_range(version, SUPPORTED):
-        ours, theirs = explicit_loss(), host_loss()
+        batch = made_up_batch()
+        # verl's default reduction: the mean over all tokens.
+        ours, theirs = clipped_loss(batch).sum() / batch.mask.sum(), host_loss()
         if torch.allclose(ours, theirs, rtol=1e-5, atol=1e-6):
             return
         reason = f"its loss on edited inputs is {theirs.item()}, the objective gives {ours.item()}"
@@ -58,24 +49,16 @@ def verify_host() -> None:
     )
 
 
-def explicit_loss() -> Tensor:
-    """The clipped objective on the edited inputs, averaged over tokens."""
-    ratio = (_LOGPROBS - _OLD).exp()
-    clipped = ratio.clamp(1 - _LOW, 1 + _HIGH)
-    loss = -torch.minimum(ratio * _ADVANTAGES, clipped * _ADVANTAGES)
-    return (loss * _MASK).sum() / _MASK.sum()
-
-
 def host_loss() -> Tensor:
     """verl's loss, by way of ours."""
     from verl.workers.config import FSDPActorConfig
 
     config = FSDPActorConfig(strategy="fsdp", rollout_n=1, ppo_micro_batch_size_per_gpu=2)
     loss = EntropyLoss(config=config, recipe=none().with_edits(_EditAll()))
-    return loss(*made_up_batch(_LOGPROBS, torch.zeros(2, 3)))[0]
+    return loss(*packed_batch(made_up_batch().logprobs, torch.zeros(2, 3)))[0]
 
 
-def made_up_batch(logprobs: Tensor, entropy: Tensor) -> tuple[dict[str, Any], Any]:
+def packed_batch(logprobs: Tensor, entropy: Tensor) -> tuple[dict[str, Any], Any]:
     """Return what the engine gives and what it was given, for two responses of 3 and 2 tokens to one-token prompts."""
     from verl.utils import tensordict_utils as tu
 
@@ -88,7 +71,11 @@ def made_up_batch(logprobs: Tensor, entropy: Tensor) -> tuple[dict[str, Any], An
     outputs = {"log_probs": packed(logprobs, lengths, after=1)}
     outputs |= {key: packed(entropy, lengths, after=1) for key in STATISTICS.values()}
     ids = torch.zeros(2, 3, dtype=torch.long)
-    responses = {"responses": ids, "response_mask": _MASK, "old_log_probs": logprobs.detach() - 1, "advantages": _LOW}
+    batch = made_up_batch()
+    responses = {
+        "responses": ids, "response_mask": batch.mask, "old_log_probs": logprobs.detach() - 1,
+        "advantages": batch.clip_low,
+    }  # fmt: skip
     data = tu.get_tensordict(
         tensor_dict={
             "prompts": packed(ids[:, :1], (1, 1)),

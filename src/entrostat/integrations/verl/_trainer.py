@@ -20,7 +20,7 @@ from entrostat.integrations.verl._driver import Driver
 from entrostat.integrations.verl._loss import EntropyLoss
 from entrostat.integrations.verl._refusals import TRAINER as NAME
 from entrostat.integrations.verl._refusals import refuse_actor, refuse_run
-from entrostat.integrations.verl._rollouts import looked_at, question, read, write
+from entrostat.integrations.verl._rollouts import measuring_request, read, sees_rollouts, write
 from entrostat.recipes import Recipe
 
 
@@ -71,7 +71,7 @@ class EntropyPPOTrainerSync(PPOTrainerSync):
         super().on_init_end()
 
     def _compute_old_log_prob(self, batch: Any, metrics: dict[str, Any]) -> Any:
-        asked = question(self.recipe)
+        asked = measuring_request(self.recipe)
         batch.extra_info.update(asked)
         batch = super()._compute_old_log_prob(batch, metrics)
         # No later pass is over the policy that wrote them.
@@ -90,7 +90,7 @@ class EntropyPPOTrainerSync(PPOTrainerSync):
             super()._compute_old_log_prob(copy.deepcopy(batch), {})
 
     def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
-        if looked_at(self.recipe):
+        if sees_rollouts(self.recipe):
             self._see_rollouts(batch)
         batch.extra_info.update(self.driver.facts(self.global_steps - 1))
         batch = super()._update_actor(batch, metrics)

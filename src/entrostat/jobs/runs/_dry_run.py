@@ -81,7 +81,7 @@ def check_writable(out: Path) -> None:
 
 def _check_host(job: Job, entry: RecipeJob, shape: ModelShape, model: Any) -> None:
     """Raise what TRL or our trainer would refuse at construction."""
-    from entrostat.integrations._hosts import measure_scale
+    from entrostat.control import measure_scale
     from entrostat.integrations.trl._refusals import refuse_conflicts, refuse_head
     from entrostat.jobs.runs.worker import trl_settings
 
@@ -91,7 +91,7 @@ def _check_host(job: Job, entry: RecipeJob, shape: ModelShape, model: Any) -> No
         settings = trl_settings(job, job.seeds[0], Path(folder))
     try:
         refuse_conflicts(settings, recipe)
-        measure_scale(recipe, shape.vocab, "the fused head cannot compute")
+        measure_scale(recipe, shape.vocab, "the fused head")
         refuse_head(recipe, model)
     except ValueError as error:
         raise ValueError(f"recipe {entry.label!r}: {error}") from None
