@@ -9,8 +9,8 @@ from typing import Any
 
 RUN_SCHEMA = 1
 """Schema of a `run.json`."""
+# Bytes that are enough to see that a file is binary.
 _HEAD = 4096
-"""Bytes that are enough to see that a file is binary."""
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -28,11 +28,7 @@ _STYLES = {"below": "red", "in": "green", "above": "yellow"}
 
 
 class Canvas:
-    """Dots on a grid of text cells, two by four to a cell; (0, 0) is the dot at the bottom left.
-
-    Args:
-        width: cells across.
-        height: cells down.
+    """Dots on a grid of `width` by `height` text cells, two by four to a cell; (0, 0) is the dot at the bottom left.
 
     Example:
         >>> canvas = Canvas(2, 1)
@@ -166,15 +162,10 @@ def place(value: float, low: float, high: float) -> Place:
 
 
 def gauge(value: float, low: float, high: float, *, plain: bool = False) -> str:
-    """Return a band in brackets with a mark where the value is, in nine cells.
+    """Return the band from `low` to `high` in brackets with a mark where the value is, in nine cells.
 
-    Outside, the nearer cell stands for less than half a band's width away, the outer one for more.
-
-    Args:
-        value: what is shown; one that is not finite leaves the gauge without a mark.
-        low: lower edge of the band.
-        high: upper edge.
-        plain: ASCII alone.
+    Outside, the nearer cell stands for less than half a band's width away, the outer one for more. A value that is not
+    finite has no mark; `plain` is ASCII alone.
 
     Example:
         >>> gauge(0.3, 0.2, 0.4), gauge(0.15, 0.2, 0.4), gauge(0.9, 0.2, 0.4)
@@ -201,10 +192,8 @@ def gauge(value: float, low: float, high: float, *, plain: bool = False) -> str:
 def spark(values: Sequence[float], width: int, *, plain: bool = False) -> str:
     """Return a series as bars between zero and its greatest value: a fall to a tenth looks like one.
 
-    Args:
-        values: the series, in order; values that are not finite are left out.
-        width: cells at most. A longer series is averaged into them, a shorter one takes one cell per value.
-        plain: ASCII alone.
+    A series longer than `width` cells is averaged into them, a shorter one takes one cell per value. Values that are
+    not finite are left out; `plain` is ASCII alone.
 
     Example:
         >>> spark([0.8, 0.6, 0.4, 0.2, 0.1], 5)
@@ -248,13 +237,7 @@ class Row:
 
 
 def run_table(rows: Sequence[Row], *, width: int, plain: bool = False, title: str = "") -> Table:
-    """Return a table of runs, a line each, that fits into `width` columns, from 78 on.
-
-    Args:
-        rows: the runs.
-        width: columns there are.
-        plain: ASCII alone.
-        title: the line above.
+    """Return a table of runs, a line each, that fits into `width` columns, from 78 on; `plain` is ASCII alone.
 
     Example:
         >>> run_table([Row(name="aent seed 0", planned=360, status="running")], width=80).row_count

@@ -20,6 +20,7 @@ import itertools
 import math
 import operator
 from collections.abc import Sequence
+from statistics import fmean
 
 from entrostat.observe.analysis.curves import Curves
 from entrostat.observe.analysis.findings import exploded
@@ -134,27 +135,27 @@ def blocked(found: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Return the means of `BLOCKS` stretches of the run, or all points if there are no more than that."""
     count = min(BLOCKS, len(found))
     parts = [found[i * len(found) // count : (i + 1) * len(found) // count] for i in range(count)]
-    return [(sum(x for x, _ in part) / len(part), sum(r for _, r in part) / len(part)) for part in parts]
+    return [(fmean(x for x, _ in part), fmean(r for _, r in part)) for part in parts]
 
 
 def _fit(blocks: list[tuple[float, float]], performance: str) -> Law | NoLaw:
-    n = len(blocks)
-    mx, mr = sum(x for x, _ in blocks) / n, sum(r for _, r in blocks) / n
-    low, high = min(x for x, _ in blocks), max(x for x, _ in blocks)
-    sxx = sum((x - mx) ** 2 for x, _ in blocks)
-    srr = sum((r - mr) ** 2 for _, r in blocks)
+    n, xs, rs = len(blocks), [x for x, _ in blocks], [r for _, r in blocks]
+    mx, mr, low, high = fmean(xs), fmean(rs), min(xs), max(xs)
+    sxx, srr = sum((x - mx) ** 2 for x in xs), sum((r - mr) ** 2 for r in rs)
     tenth = max(1, n // 10)
-    rise = sum(x for x, _ in blocks[-tenth:]) / tenth - sum(x for x, _ in blocks[:tenth]) / tenth
     if high - low < SPREAD:
         return NoLaw(f"entropy hardly moved, between {math.log(low):.3g} and {math.log(high):.3g} nats")
-    if rise > SPREAD:
+    if fmean(xs[-tenth:]) - fmean(xs[:tenth]) > SPREAD:
         return NoLaw("entropy rose, and the law describes runs that spend entropy")
     if srr == 0:
         return NoLaw(f"the {performance} never changed")
     slope = sum((x - mx) * (r - mr) for x, r in blocks) / sxx
     residuals = [r - mr - slope * (x - mx) for x, r in blocks]
     squared = sum(e * e for e in residuals)
-    variance = squared / (n - 2) * _correlation_factor(residuals, squared)
+    # g of the head of this file; a lag-one correlation is held between 0 and 0.9.
+    lagged = sum(a * b for a, b in itertools.pairwise(residuals))
+    r = min(max(lagged / squared, 0.0), 0.9) if squared else 0.0
+    variance = squared / (n - 2) * (1 + r) / (1 - r)
     t = student_t(n - 2)
     if slope + t * math.sqrt(variance / sxx) >= 0:
         return NoLaw(f"the {performance} did not clearly rise as entropy fell, so the law does not describe this run")
@@ -168,11 +169,3 @@ def _fit(blocks: list[tuple[float, float]], performance: str) -> Law | NoLaw:
         entropy_high=math.log(high),
         performance=performance,
     )
-
-
-def _correlation_factor(residuals: list[float], squared: float) -> float:
-    if squared == 0:
-        return 1.0
-    r = sum(a * b for a, b in itertools.pairwise(residuals)) / squared
-    r = min(max(r, 0.0), 0.9)
-    return (1 + r) / (1 - r)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import statistics
 from collections.abc import Iterable, Sequence
@@ -84,17 +85,13 @@ def mean(values: Iterable[float | None]) -> float | None:
 
 def running_mean(values: Sequence[float], window: int) -> list[float]:
     """Return the means of all full windows: item i covers `values[i : i + window]`."""
-    sums = [0.0]
-    for value in values:
-        sums.append(sums[-1] + value)
+    sums = [0.0, *itertools.accumulate(values)]
     return [(sums[i + window] - sums[i]) / window for i in range(len(values) - window + 1)]
 
 
 def smoothed(values: Sequence[float], window: int) -> list[float]:
     """Return centred running means of the same length; at both ends, of the half window there is."""
-    sums = [0.0]
-    for value in values:
-        sums.append(sums[-1] + value)
+    sums = [0.0, *itertools.accumulate(values)]
     half, last = window // 2, len(values)
     edge = min(half, last)
 

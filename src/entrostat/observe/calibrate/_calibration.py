@@ -22,12 +22,12 @@ from entrostat.observe.report._text import number, percent, visible
 from entrostat.tasks import countdown, warm_start_path
 from entrostat.tasks._sampling import Drawn, draw
 
+# Index of the prompt and a completion -> reward.
 Reward = Callable[[int, str], float]
-"""Index of the prompt and a completion -> reward."""
+# Parameters up to which gradients run through the whole model by default.
 WHOLE = 300_000_000
-"""Parameters up to which gradients run through the whole model by default."""
+# Logits held at a time, 128 MB in fp32.
 _LOGITS = 1 << 25
-"""Logits held at a time, 128 MB in fp32."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

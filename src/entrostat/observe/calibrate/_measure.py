@@ -21,13 +21,13 @@ from entrostat.ops import token_stats
 from entrostat.tasks._sampling import Drawn
 
 Through = Literal["model", "head"]
+# Shares of the vocabulary to drop that are shown.
 SHARES = (0.0, 0.1, 0.25, 0.33, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
-"""Shares of the vocabulary to drop that are shown."""
+# Probabilities to keep that are shown.
 NUCLEI = (0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
-"""Probabilities to keep that are shown."""
 
+# Probabilities sorted at a time, 64 MB in float64.
 _WORKSPACE = 1 << 23
-"""Probabilities sorted at a time, 64 MB in float64."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,12 @@ from entrostat.observe.analysis.findings import BAND_HIGH, BAND_LOW, INERT_MASS,
 from entrostat.observe.calibrate._measure import Measured, Push
 from entrostat.observe.report._text import number, percent
 
+# The clamp of AEnt's MATH run.
 PUBLISHED = 0.33
-"""The clamp of AEnt's MATH run."""
+# Probability and share of the entropy that a proposed clamp must keep at least, on average.
 MASS, ENTROPY = 0.99, 0.9
-"""Probability and share of the entropy that a proposed clamp must keep at least, on average."""
+# Shares of the policy gradient for the coefficient to start at and for its ceiling.
 INITIAL, CEILING = 0.05, 0.5
-"""Shares of the policy gradient for the coefficient to start at and for its ceiling."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -35,25 +35,9 @@ def advise(curves: Curves, findings: Sequence[Alarm], start: float | None) -> li
     if start is None:
         return []
     case = _Case(curves, {finding.kind: finding.value for finding in findings}, start)
-    advice: dict[str, Advice] = {}
-    for finding in findings:
-        kind = "pinned" if finding.kind == "collapsed" and "pinned" in case.values else finding.kind
-        if kind in _ANSWERS:
-            answer = _ANSWERS[kind](case)
-            settings = ", ".join(f"{name}={_written(value)}" for name, value in answer.settings.items())
-            python = f"es.recipes.{answer.recipe}({settings})"
-            command = f"entrostat run --recipe none --recipe {answer.recipe}"
-            made = Advice(finding=kind, reason=answer.reason, recipe=answer.recipe, python=python, command=command)
-            # Two findings may call for the same recipe in the same words; the first says it.
-            advice.setdefault(python, made)
-    return list(advice.values())
-
-
-@dataclasses.dataclass(frozen=True)
-class _Answer:
-    reason: str
-    recipe: str
-    settings: dict[str, float | str]
+    made = [_ANSWERS[finding.kind](case) for finding in findings if finding.kind in _ANSWERS]
+    # Two findings may call for the same recipe with the same settings; the first says it.
+    return list({advice.python: advice for advice in reversed(made)}.values())[::-1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,104 +53,110 @@ class _Case:
         """The largest coefficient paid."""
         return max(self.curves.numbers("coef"), default=0.0)
 
-    def aent(self, reason: str, **settings: float | str) -> _Answer:
-        """Answer with AEnt and a band made from the run's own entropy."""
-        band = {"low": BAND_LOW * self.start, "high": BAND_HIGH * self.start}
-        return _Answer(reason, "aent", {**band, **settings})
+    def advice(self, finding: str, reason: str, recipe: str = "aent", **settings: float | str) -> Advice:
+        """Make the advice; AEnt gets a band from the run's own entropy."""
+        band = {"low": BAND_LOW * self.start, "high": BAND_HIGH * self.start} if recipe == "aent" else {}
+        arguments = ", ".join(
+            f'{name}="{value}"' if isinstance(value, str) else f"{name}={value:.2g}"
+            for name, value in {**band, **settings}.items()
+        )
+        command = f"entrostat run --recipe none --recipe {recipe}"
+        python = f"es.recipes.{recipe}({arguments})"
+        return Advice(finding=finding, reason=reason, recipe=recipe, python=python, command=command)
 
 
-def _written(value: float | str) -> str:
-    return f'"{value}"' if isinstance(value, str) else f"{value:.2g}"
-
-
-def _collapsed(case: _Case) -> _Answer:
+def _collapsed(case: _Case) -> Advice:
+    if "pinned" in case.values:
+        return _pinned(case)
     if case.coef > 0:
         reason = (
             f"the coefficient, {case.coef:.2g} at most, was too small to hold the entropy. A band raises it as far as "
             "needed, and lowers it again above the band"
         )
-        return case.aent(reason, initial=case.coef, rate=case.coef, floor=0.0, ceiling=10 * case.coef)
+        return case.advice("collapsed", reason, initial=case.coef, rate=case.coef, floor=0.0, ceiling=10 * case.coef)
     reason = (
         f"no bonus was paid. A band between {BAND_LOW:.0%} and {BAND_HIGH:.0%} of this run's {case.start:.2g} nats "
         "raises a coefficient once entropy has fallen below it. How large the coefficient must become depends on the "
         f"model: the line below uses the published range, which may be too small, and {_CALIBRATE} prints the line "
         "for yours. Without a bonus, clip_higher slows the fall where a batch gets several updates"
     )
-    return case.aent(reason)
+    return case.advice("collapsed", reason)
 
 
-def _withdrawn(case: _Case) -> _Answer:
+def _withdrawn(case: _Case) -> Advice:
     reason = (
         "entropy fell because the coefficient was taken back to zero. If it is annealed over the last 10% of the run "
         "only, entropy falls later"
     )
-    return case.aent(reason, anneal=0.1)
+    return case.advice("withdrawn", reason, anneal=0.1)
 
 
-def _exploded(case: _Case) -> _Answer:
+def _exploded(case: _Case) -> Advice:
     if case.coef > 0:
         reason = (
             f"a coefficient of up to {case.coef:.2g} paid for more entropy than is useful. A band lowers it to its "
             "floor while entropy is above the upper edge; start from a tenth"
         )
-        return case.aent(reason, initial=case.coef / 10, rate=case.coef / 10, floor=0.0, ceiling=case.coef)
+        return case.advice(
+            "exploded", reason, initial=case.coef / 10, rate=case.coef / 10, floor=0.0, ceiling=case.coef
+        )
     reason = (
         "no bonus was paid, so the rise has another cause: check the upper clip bound, truncated responses and the "
         "sampling temperature first. EntroPIC's controller can also push entropy down, which a bonus cannot"
     )
-    return _Answer(reason, "entropic", {"target": BAND_HIGH * case.start})
+    return case.advice("exploded", reason, "entropic", target=BAND_HIGH * case.start)
 
 
-def _oscillated(case: _Case) -> _Answer:
+def _oscillated(case: _Case) -> Advice:
     rate = case.curves.setting("rate")
     reason = (
         f"entropy swung {case.values['oscillated']:.0f} times: the controller reacts faster than the policy follows. A "
         "quarter of the rate, applied once per batch of rollouts, is calmer"
     )
-    return case.aent(reason, rate=rate / 4 if rate else max(case.coef, 4e-4) / 4, window="rollout")
+    return case.advice("oscillated", reason, rate=rate / 4 if rate else max(case.coef, 4e-4) / 4, window="rollout")
 
 
-def _leaked(case: _Case) -> _Answer:
+def _leaked(case: _Case) -> Advice:
     reason = (
         f"up to {case.values['leaked']:.1%} of the probability went to tokens that no answer needs: a bonus on the "
         "full distribution raises its tail. Pay for the plausible tokens only"
     )
-    return _Answer(reason, "tre", {"top_p": 0.99, "coef": case.coef or 1e-3})
+    return case.advice("leaked", reason, "tre", top_p=0.99, coef=case.coef or 1e-3)
 
 
-def _pinned(case: _Case) -> _Answer:
+def _pinned(case: _Case) -> Advice:
     reason = (
         f"the coefficient was at its ceiling of {case.coef:.2g} in {case.values['pinned']:.0%} of the steps, and the "
         "controller would have raised it further. Triple the ceiling"
     )
-    return case.aent(reason, initial=case.coef, rate=case.coef / 4, floor=0.0, ceiling=3 * case.coef)
+    return case.advice("pinned", reason, initial=case.coef, rate=case.coef / 4, floor=0.0, ceiling=3 * case.coef)
 
 
-def _idle(case: _Case) -> _Answer:
+def _idle(case: _Case) -> Advice:
     reason = (
         "the coefficient was zero at every step, so the recipe changed nothing. A band raises it when entropy needs "
         f"it; the line below uses the published range, and {_CALIBRATE} prints the range of your model"
     )
-    return case.aent(reason)
+    return case.advice("idle", reason)
 
 
-def _unclipped(case: _Case) -> _Answer:
+def _unclipped(case: _Case) -> Advice:
     reason = (
         "the ratio never reached a bound: with one update per batch of rollouts it is always 1. Make several updates "
         "per batch, or use a recipe that acts without a ratio"
     )
-    return case.aent(reason)
+    return case.advice("unclipped", reason)
 
 
-def _inert(case: _Case) -> _Answer:
+def _inert(case: _Case) -> Advice:
     reason = (
         f"the clamp removed {case.values['inert']:.2g} of the probability, so the bonus paid for the full entropy. On "
         "a peaked policy a share of the vocabulary hardly matters; a share of the probability does"
     )
-    return case.aent(reason, top_p=0.9)
+    return case.advice("inert", reason, top_p=0.9)
 
 
-_ANSWERS: dict[str, Callable[[_Case], _Answer]] = {
+_ANSWERS: dict[str, Callable[[_Case], Advice]] = {
     "collapsed": _collapsed,
     "withdrawn": _withdrawn,
     "exploded": _exploded,

@@ -16,10 +16,10 @@ from entrostat.observe.diagnose._advice import Advice, advise
 from entrostat.observe.diagnose._read import read
 from entrostat.observe.report._text import number, percent, visible
 
+# Share of its best mean below which a reward counts as lost.
 REWARD_LOST = 0.5
-"""Share of its best mean below which a reward counts as lost."""
+# Share of groups with equal rewards from which a run counts as taught by nothing.
 SILENT = 0.9
-"""Share of groups with equal rewards from which a run counts as taught by nothing."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
