@@ -65,7 +65,7 @@ def test_the_highest_entropies_keep_their_advantage() -> None:
     torch.testing.assert_close(after.advantages[survivors], before.advantages[survivors] * scale)
 
 
-def test_without_rescaling_a_kept_token_weighs_what_it_weighed() -> None:
+def test_without_rescaling_a_kept_token_has_its_old_weight() -> None:
     before = batch()
     after = edits.EntropyMask(keep=0.5, rescale=False)(before)
     survivors = (after.advantages != 0) & before.mask.bool()

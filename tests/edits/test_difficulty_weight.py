@@ -73,7 +73,7 @@ def test_infinity_is_neutral() -> None:
     assert DifficultyWeight(rho=math.inf)(before) is before
 
 
-def test_what_it_needs_is_said() -> None:
+def test_missing_needs_are_named() -> None:
     with pytest.raises(ValueError, match="this batch has no `rewards`"):
         DifficultyWeight(rho=1.0)(rollouts().replace(rewards=None))
 
@@ -82,6 +82,6 @@ def test_what_it_needs_is_said() -> None:
     ("settings", "says"),
     [({"rho": 0.0}, "`rho` must be positive"), ({"rho": 1.0, "shape": "rmap"}, "Did you mean 'ramp'")],
 )
-def test_what_is_wrong_is_said(settings: dict[str, Any], says: str) -> None:
+def test_wrong_settings_are_rejected(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         DifficultyWeight(**settings)

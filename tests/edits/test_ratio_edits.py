@@ -163,6 +163,6 @@ def test_judged_groups_may_span_ranks() -> None:
         (edits.FlexibleBounds(), "total_steps"),
     ],
 )
-def test_what_a_batch_lacks_is_named(edit: Any, field: str) -> None:
+def test_a_missing_field_is_named(edit: Any, field: str) -> None:
     with pytest.raises(ValueError, match=f"`{field}`"):
         edit(drifted(**{field: None}))

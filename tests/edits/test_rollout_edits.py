@@ -76,7 +76,7 @@ def test_group_statistics_by_hand() -> None:
         ("mean_logit", ROLLOUT["uncertainty"][0]),
     ],
 )
-def test_what_a_batch_lacks_is_named(field: str, edit: Any) -> None:
+def test_a_missing_field_is_named(field: str, edit: Any) -> None:
     with pytest.raises(ValueError, match=f"no `{field}`"):
         edit(rollouts().replace(**{field: None}))
 

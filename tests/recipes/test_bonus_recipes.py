@@ -50,7 +50,7 @@ def test_the_parameters_rebuild_the_recipe(recipe: Recipe) -> None:
         ("tre", {"keep": 1}, "`keep` must be at least 2"),
     ],
 )
-def test_what_is_wrong_is_said(name: str, parameters: dict[str, Any], says: str) -> None:
+def test_wrong_settings_are_rejected(name: str, parameters: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         recipes.build(name, parameters)
 
@@ -109,7 +109,7 @@ def entropy_change(recipe: Recipe, logits: Tensor, batch: TokenBatch, coef: floa
 # --- Skywork-OR1 -------------------------------------------------------------------------------
 
 
-def test_skywork_is_what_either_code_does() -> None:
+def test_skywork_follows_either_code() -> None:
     theirs, trl = recipes.skywork(), recipes.skywork(variant="trl")
     assert theirs.controller == controllers.Step(target=0.2, delta=1e-4, ceiling=5e-3)
     assert (theirs.signal, theirs.window) == (terms.Surprisal(old=True), "rollout")
@@ -136,7 +136,7 @@ def test_skywork_s_bonus_is_zero_whenever_the_entropy_was_above_its_target(path:
 
 @pytest.mark.parametrize("alpha", [-1.0, -0.4, 0.3])
 @pytest.mark.parametrize("denominator", ["all", "selected"])
-def test_entropic_multiplies_what_the_policy_is_sure_of(alpha: float, denominator: Any) -> None:
+def test_entropic_multiplies_confident_tokens(alpha: float, denominator: Any) -> None:
     batch = drifted(clip_low=torch.ones(6, 9), clip_high=torch.full((6, 9), 99.0))
     recipe = recipes.entropic(target=0.1, tau=0.4, denominator=denominator)
     term = recipe.terms[0](batch, alpha)

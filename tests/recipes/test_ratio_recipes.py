@@ -387,7 +387,7 @@ def test_a_token_is_clipped_just_where_its_present_probability_says(step: int) -
     assert torch.equal(without_gradient & batch.mask.bool(), beyond & batch.mask.bool())
 
 
-# --- what is refused ---------------------------------------------------------------------------
+# --- rejected settings ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_a_combination_is_both() -> None:
         ("aent+clip_hihger", "Did you mean 'clip_higher'"),
     ],
 )
-def test_what_contradicts_is_refused(pair: str, says: str) -> None:
+def test_contradictions_are_rejected(pair: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         Job().with_recipes([pair]).recipes[0].build()
 
@@ -109,7 +109,7 @@ def test_aent_anneals_on_demand() -> None:
         ("aent+", {"aent": {"low": 0.1, "high": 0.2}}, "unknown recipe ''"),
     ],
 )
-def test_what_is_wrong_is_said(name: str, parameters: dict[str, Any], says: str) -> None:
+def test_wrong_settings_are_rejected(name: str, parameters: dict[str, Any], says: str) -> None:
     with pytest.raises((ValueError, TypeError), match=says):
         recipes.build(name, parameters)
 

@@ -29,7 +29,7 @@ from entrostat import controllers, edits, recipes, terms
         ("aepo", {}, {"redraw"}),
     ],
 )
-def test_what_each_needs_of_a_host(name: str, given: dict[str, Any], needs: set[str]) -> None:
+def test_needs_of_a_host(name: str, given: dict[str, Any], needs: set[str]) -> None:
     recipe = recipes.build(name, given)
     assert recipe.needs == needs
     assert not recipe.ratio_only, "all of them act with one update per rollout batch"
@@ -77,7 +77,7 @@ def test_entropy_minimisation_s_three_forms() -> None:
         (recipes.rent(), recipes.aepo(), "an advantage of 1, which 'rent' would replace"),
     ],
 )
-def test_what_contradicts_is_refused(first: recipes.Recipe, second: recipes.Recipe, says: str) -> None:
+def test_contradictions_are_rejected(first: recipes.Recipe, second: recipes.Recipe, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         first.plus(second)
 
@@ -110,6 +110,6 @@ def test_a_gate_keeps_its_fresh_window_beside_another_s_edits() -> None:
         ("aepo", {"limit": 0.0}, "`limit` must lie in"),
     ],
 )
-def test_what_is_wrong_is_said(name: str, given: dict[str, Any], says: str) -> None:
+def test_wrong_settings_are_rejected(name: str, given: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         recipes.build(name, given)

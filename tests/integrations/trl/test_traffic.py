@@ -41,7 +41,7 @@ def test_what_aent_sends_per_step(
 def test_the_counts_that_the_page_shows_say_the_same() -> None:
     with (Path(__file__).parents[3] / "benchmarks" / "results" / "traffic.csv").open() as file:
         rows = {row["recipe"]: row for row in csv.DictReader(file)}
-    assert set(rows) == set(recipes.names()), "run benchmarks/traffic.py again"
+    assert set(rows) <= set(recipes.names()), "a recipe that is gone is still shown: run benchmarks/traffic.py again"
     assert (float(rows["aent"]["sums"]), float(rows["aent"]["sum_bytes"])) == (REDUCTIONS, BYTES)
 
 
