@@ -144,6 +144,7 @@ class EntropyMask:
             return batch
         counted = batch.mask.bool()
         entropy = batch.entropy.detach().float()
+        # All ranks share one threshold, so that a rank with easy prompts does not promote its few doubtful tokens.
         tokens = batch.gather(entropy[counted])
         if tokens.numel() == 0:
             return batch
@@ -215,6 +216,7 @@ class SurprisalWeights:
         everyone = batch.gather(surprisal[among])
         if everyone.numel() == 0:
             return among
+        # Ties with the last one selected are selected too: ranks then need to agree on one number only.
         smallest = everyone.topk(math.ceil(self.share * everyone.numel())).values[-1]
         return among & (surprisal >= smallest)
 
@@ -272,6 +274,7 @@ class DivergenceAdvantage:
             return batch
         log_w = log_ratio(batch)
         if self.clamped:
+            # As one branch of the published code: no exact gradient outside the bounds.
             log_w = log_w.exp().clamp(1 - batch.clip_low, 1 + batch.clip_high).log()
         changed = batch.advantages - self.coef * self._price(log_w)
         return batch.replace(advantages=torch.where(batch.mask.bool(), changed, batch.advantages))

@@ -64,6 +64,7 @@ def z_scores(batch: TokenBatch, values: Tensor, among: Tensor | None = None, off
     """
     everyone, same, size = _groups(batch, values, among)
     mean = (same * everyone).sum(1) / size.clamp(min=1)
+    # Divided by n - 1, as TRL's standard deviation is.
     variance = (same * (everyone - mean.unsqueeze(1)) ** 2).sum(1) / (size - 1).clamp(min=1)
     return (values.double() - mean) / (variance.sqrt() + offset)
 
@@ -96,6 +97,7 @@ def _groups(batch: TokenBatch, values: Tensor, among: Tensor | None) -> tuple[Te
     """Return the values of all ranks `[M]`, which of them form the group of each row here, `[B, M]`, and how many."""
     ids = batch.given("group_ids")
     everyone, theirs = batch.gather(values.detach().double()), batch.gather(ids)
+    # Members of one group may lie on several ranks, so each row here is compared with the rows of all ranks.
     same = (ids.unsqueeze(1) == theirs.unsqueeze(0)).double()
     if among is not None:
         same = same * batch.gather(among.double())

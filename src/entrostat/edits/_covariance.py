@@ -101,6 +101,7 @@ class CovarianceMask:
         # The smallest of independent uniform numbers are a uniform draw, and ranks need to agree on one number only.
         lots = torch.rand(c.shape, device=c.device)
         everyones, wanted = batch.gather(lots[candidates]), how_many(batch, self.share)
+        # Fewer candidates than wanted: all of them are dropped.
         if wanted >= everyones.numel():
             return candidates
         return candidates & (lots <= everyones.kthvalue(wanted).values)
@@ -151,5 +152,6 @@ class CovarianceWeight:
         everyones, wanted = scope.gather(c[counted]), how_many(scope, self.share)
         chosen = counted & (c > 0)
         if wanted < everyones.numel():
+            # The wanted-largest value over all ranks; kthvalue counts from the smallest.
             chosen &= c >= everyones.kthvalue(everyones.numel() - wanted + 1).values
         return batch.replace(weight=chosen.float())

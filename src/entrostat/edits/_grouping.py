@@ -108,6 +108,7 @@ class GroupedRatio:
         groups = _groups(entropy, counted, self.top)
         log_r = log_ratio(batch)
         log_s, width = _group_mean(log_r, groups), _group_mean(entropy, groups) * self.alpha / math.log(batch.vocab)
+        # "old" is the equation as printed: the group's ratio times the token's own.
         log_value = log_s if self.denominator == "current" else log_s + log_r
         return batch.replace(
             old_logprobs=with_ratio(batch, log_value, counted),
@@ -122,6 +123,7 @@ def _groups(entropy: Tensor, counted: Tensor, top: float) -> tuple[Tensor, Tenso
     tokens = counted.sum(1, keepdim=True)
     # Without the small number, 0.2 x 15 could be a hair above 3.
     size = (tokens.double() * top - 1e-9).ceil()
+    # The rank of each token by entropy; masked positions come last. Stable, so that ties are split alike on every run.
     order = torch.where(counted, entropy, -torch.inf).argsort(dim=1, descending=True, stable=True)
     uncertain = counted & (order.argsort(dim=1) < size)
     return uncertain, counted & ~uncertain

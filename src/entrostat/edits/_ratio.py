@@ -148,6 +148,7 @@ class ClippedWeight:
     def __call__(self, batch: TokenBatch) -> TokenBatch:
         """Return the batch whose advantages carry the weight and whose ratio is 1 with a gradient."""
         counted = batch.mask.bool()
+        # The weight is a constant of the advantage; the ratio that the host forms is 1 with the gradient of log pi.
         weight = log_ratio(batch).exp().clamp(1 - self.low, 1 + self.high)
         return batch.replace(
             advantages=torch.where(counted, batch.advantages * weight, batch.advantages),
@@ -194,6 +195,7 @@ class DualClip:
         if self.limit == torch.inf:
             return batch
         ratio = log_ratio(batch).exp()
+        # Only punished tokens: with A > 0 the host's own clip already bounds the loss.
         beyond = batch.mask.bool() & (batch.advantages < 0) & (ratio > self.limit)
         return freeze(batch, beyond, torch.full_like(ratio, self.limit))
 
@@ -242,6 +244,7 @@ class PreservedGradient:
         if self.low == self.high == 0:
             return batch
         below, above = clipped(batch)
+        # A factor of 0 is left to the host's clip, which gives no gradient either; its logarithm would be -inf.
         factor = torch.where(below, self.low * (1 - batch.clip_low), self.high * (1 + batch.clip_high))
         kept = (below | above) & (factor > 0)
         return batch.replace(
@@ -295,6 +298,7 @@ class EntropyRatioMask:
         """Return the batch with the gradient of the tokens outside the band taken away."""
         if self.low == 1 and self.high == torch.inf:
             return batch
+        # In float32: the ratio of two close entropies needs more digits than bf16 has.
         q = (batch.entropy.detach().float() + self.offset) / (batch.given("old_entropy").float() + self.offset)
         outside = batch.mask.bool() & ~((q > 1 - self.low) & (q < 1 + self.high))
         # The host's own multiplier of the advantage: the ratio, or the bound where that gives the lesser objective.

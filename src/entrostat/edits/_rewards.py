@@ -58,6 +58,7 @@ class CuriosityReward:
     def __post_init__(self) -> None:
         require(require_finite("alpha", self.alpha) >= 0, "alpha", "be at least 0", self.alpha)
         require(require_finite("kappa", self.kappa) > 1, "kappa", "be above 1", self.kappa)
+        # Lists, as a TOML file gives them, become tuples: a frozen edit has to be hashable.
         object.__setattr__(self, "stairs", tuple(tuple(stair) for stair in self.stairs))
         starts = [stair[0] for stair in self.stairs if len(stair) == 2 and stair[1] >= 0]
         rising = len(starts) == len(self.stairs) and starts[:1] == [0] and starts == sorted(set(starts))
@@ -145,6 +146,7 @@ class SelfReward:
 
     def __call__(self, batch: TokenBatch) -> TokenBatch:
         """Return the batch with the advantages of the policy's confidence."""
+        # A response without a token of its own says nothing of the policy: it has no say in the baseline.
         rewards = _REWARDS[self.reward](batch)
         return batch.replace(advantages=spread(batch, _BASELINES[self.baseline](batch, rewards, with_tokens(batch))))
 

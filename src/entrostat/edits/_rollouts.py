@@ -172,6 +172,7 @@ class DifficultyWeight:
             return batch
         accuracy = group_share(batch, batch.given("rewards") >= self.correct_at)
         weight = self._weight(accuracy).to(batch.logprobs.dtype).unsqueeze(-1)
+        # Another edit may have set a weight before: the two multiply.
         before = torch.ones_like(batch.logprobs).detach() if batch.weight is None else batch.weight
         return batch.replace(weight=torch.where(batch.mask.bool(), before * weight, before))
 
@@ -243,6 +244,7 @@ class UncertaintyAdvantage:
         z = z_scores(batch, self._confidence(batch), with_tokens(batch)).unsqueeze(1)
         first = advantages * torch.where(advantages > 0, (-self.up * z).exp(), (self.down * z).exp())
         second = first - self.penalty * _unit(batch, batch.given("target_logit").detach())
+        # The penalty may take a good token's advantage away, but not turn its sign.
         second = torch.where(first > 0, second.clamp(min=0), second)
         return batch.replace(advantages=torch.where(batch.mask.bool(), second.to(advantages.dtype), advantages))
 
@@ -324,9 +326,11 @@ class SharpenedLogits:
         if self.k == 1 or (self.low == 0 and self.high == math.inf):
             return batch
         counted, advantages = batch.mask.bool(), batch.advantages.detach()
+        # One decision per response, from the policy that wrote it: later updates keep it.
         peak = self._peak(batch.given("old_entropy").detach(), counted)
         scale = torch.where(peak < self.low, self.k, torch.where(peak > self.high, 1 / self.k, 1.0)).unsqueeze(1)
         good = counted & (advantages > 0)
+        # The published code casts the advantage to an integer before it compares it with 0.
         sharpened = good & (advantages.trunc() > 0) if self.truncate else good
         changes = {"logit_scale": torch.where(sharpened, scale, 1.0).to(advantages.dtype)}
         if self.scale_advantages:

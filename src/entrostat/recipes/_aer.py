@@ -68,6 +68,7 @@ def aer(
         >>> aer(rate=0.1, rho=0.75).controller.fraction
         0.4
     """
+    # The weight per prompt is set once on the fresh rollouts, where every group is whole.
     weight = DifficultyWeight(rho=rho, correct_at=correct_at, shape=shape, skip_unsolved=skip_unsolved)
     law = Anchored(
         fraction=fraction, rate=rate, initial=initial, ceiling=ceiling, anchor_updates=anchor_updates, form=form

@@ -43,6 +43,7 @@ def cde(
         ['group_ids', 'old_entropy', 'rewards']
     """
     edit = CuriosityReward(alpha=alpha, kappa=kappa, stairs=stairs, zero_one=zero_one)
+    # One stair is a constant weight, for which the length of the run need not be known.
     needs = {"old_entropy", "rewards", "group_ids"} | ({"total_steps"} if len(edit.stairs) > 1 else set[str]())
     return Recipe(
         rollout_edits=(edit,),

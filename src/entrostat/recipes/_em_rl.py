@@ -44,6 +44,7 @@ def em_rl(*, variant: Variant = "sequence", coef: float = 1.0) -> Recipe:
     tuning = variant == "ft"
     require(tuning or coef == 1, "coef", 'be left at 1 unless variant="ft"', coef)
     reward = SelfReward(reward="logprob" if variant == "sequence" else "sum_entropy", baseline="leave_one_out")
+    # EM-FT has no policy gradient: the host's advantages are set to 0, and the term is all that is left of the loss.
     return Recipe(
         controller=Constant(coef=coef if tuning else 0.0),
         terms=(ResponseEntropy(),) if tuning else (),

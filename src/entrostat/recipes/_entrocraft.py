@@ -62,6 +62,7 @@ def entrocraft(
         low=low, high=high, low_end=low_end, high_end=high_end, shape=shape, normalise=normalise,
         raw_rewards=raw_rewards, zero_one=zero_one,
     )  # fmt: skip
+    # Each need is asked of the host only where the chosen form reads it.
     moving = low_end is not None or high_end is not None
     asked = {
         "old_entropy": True,

@@ -52,6 +52,7 @@ def erc(
     """
     if base not in ("dapo", "gppo"):
         raise unknown_name("base", base, ("dapo", "gppo"))
+    # DAPO's clip is GPPO's with nothing preserved.
     kept = 1.0 if base == "gppo" else 0.0
     return Recipe(edits=(
             *preserving(kept, kept, clip_low, clip_high, dual_clip),

@@ -54,6 +54,7 @@ def kl_cov(
         raise unknown_name("scope", scope, ("rollout", "micro_batch"))
     once = scope == "rollout"
     weight = CovarianceWeight(share=share, across_ranks=once)
+    # A ratio is at least 0, so a lower bound of 1 never clips.
     never = ClipBounds(low=1.0, high=math.inf)
     return Recipe(
         controller=Constant(coef=coef),

@@ -40,6 +40,7 @@ def siren(*, beta: float = 0.005, top_p: float = 0.8, quantile: float = 0.8, cro
         >>> siren().measure, siren().window
         (Nucleus(top_p=0.8, crossing=True), 'fresh')
     """
+    # One object is the signal and the term, so that the anchor and the gradient are of the same positions.
     peaks = PeakEntropy(quantile=quantile)
     return Recipe(
         measure=Nucleus(top_p=top_p, crossing=crossing),

@@ -61,6 +61,7 @@ class ConfidentWeight:
     def __call__(self, batch: TokenBatch, coef: float) -> Tensor:
         """Return `-coef r |A| 1[p > tau]` of each token, `[B, T]`."""
         counted = batch.mask.bool()
+        # Compared as log-probs; a threshold of 0 selects every token, those of probability 0 included.
         confident = batch.logprobs.detach() > (math.log(self.tau) if self.tau else -math.inf)
         selected = counted & confident
         # Filled before exp: whatever stands at a masked position, NaN too, must not reach the gradient.
@@ -68,6 +69,7 @@ class ConfidentWeight:
         loss = -coef * ratio * torch.where(selected, batch.advantages.detach().abs(), 0)
         if self.denominator == "all":
             return batch.weighed(loss, as_host=True)
+        # The authors' denominator: the mean over the selected tokens of this micro-batch, all ranks.
         sums = torch.stack([counted.sum(), selected.sum()]).double()
         tokens, chosen = batch.gather(sums).view(-1, 2).sum(0)
         return batch.weighed(loss * (tokens / chosen.clamp(min=1)).float())

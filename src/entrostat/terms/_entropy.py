@@ -141,7 +141,8 @@ class PeakEntropy:
     quantile: float = 0.8
 
     def __post_init__(self) -> None:
-        peak_weights(torch.zeros(0, 1), torch.zeros(0, 1), quantile=self.quantile)  # rejects one out of range
+        # The function that uses it knows the rule; called on nothing, it only checks.
+        peak_weights(torch.zeros(0, 1), torch.zeros(0, 1), quantile=self.quantile)
 
     def __call__(self, batch: TokenBatch, coef: float) -> Tensor:
         """Return `coef w H N / R` of each token, `[B, T]`."""
@@ -154,6 +155,7 @@ class PeakEntropy:
 
     def _peaks(self, batch: TokenBatch) -> Tensor:
         """Return `w H` of each token, `[B, T]`."""
+        # Masked positions may hold NaN, and 0 times NaN is NaN.
         weights = peak_weights(batch.clamped_entropy, batch.mask, quantile=self.quantile)
         return weights * torch.where(batch.mask.bool(), batch.clamped_entropy, 0)
 
