@@ -4,8 +4,8 @@
 
 A simulated run draws when its failure begins, how fast and how far it goes, and how noisy the log is; the findings are
 compared with what was built in. The real runs are this repository's own, kept under `benchmarks/results/diagnose/` as
-tables of step, entropy, coefficient, reward and useless mass; what is wrong with them is written there in `runs.csv`,
-by what their recipe is known to do and by eye. Prints Markdown.
+tables of step, entropy, coefficient, reward and useless mass; `runs.csv` there lists their known failures, judged by
+the recipe and by eye. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Series = list[float]
 
 
 def noisy(level: Series, dice: random.Random) -> Series:
-    """Multiply by log-normal noise, alike in neighbouring steps as in real logs."""
-    size, alike, error = dice.uniform(0.03, 0.15), dice.uniform(0.0, 0.6), 0.0
+    """Multiply by log-normal noise, correlated between neighbouring steps as in real logs."""
+    size, correlation, error = dice.uniform(0.03, 0.15), dice.uniform(0.0, 0.6), 0.0
     values: Series = []
     for value in level:
-        error = alike * error + math.sqrt(1 - alike * alike) * dice.gauss(0, size)
+        error = correlation * error + math.sqrt(1 - correlation**2) * dice.gauss(0, size)
         values.append(value * math.exp(error))
     return values
 
@@ -100,7 +100,7 @@ def ceiling(dice: random.Random, steps: int) -> Series:
     return [0.02 * min(1.0, s / arrives) for s in range(steps)]
 
 
-# What is simulated: the shape of the entropy, of the coefficient, the mass a clamp removes (None: no clamp), and the
+# Each story: the shape of the entropy, of the coefficient, the mass a clamp removes (None: no clamp), and the
 # findings built in.
 STORIES: dict[str, tuple[Callable[..., Series], Callable[..., Series], float | None, set[str]]] = {
     "healthy, constant coefficient": (healthy, constant(0.01), None, set()),

@@ -1,4 +1,4 @@
-"""Following a file that another process writes and may replace; reading what a run says of itself."""
+"""Following a file that another process writes and may replace; reading the description of a run."""
 
 from __future__ import annotations
 

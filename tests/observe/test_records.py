@@ -1,4 +1,4 @@
-"""Records survive a kill, refuse damage by file and line, and come back as they were written."""
+"""Records survive a kill, name damage by file and line, and come back as they were written."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What looks at runs: records, curves, diagnosis, calibration, the report, the live view and the monitor."""
+"""Looking at runs: records, curves, diagnosis, calibration, the report, the live view and the monitor."""

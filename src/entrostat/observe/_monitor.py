@@ -77,7 +77,7 @@ class Monitor:
             same = mask.shape == targets.shape
             require(same, "mask", f"have the shape {tuple(targets.shape)} of `targets`", tuple(mask.shape))
         chosen = targets != _IGNORED if mask is None else mask.bool() & (targets != _IGNORED)
-        # A masked place may hold anything, also what is no token.
+        # A masked place may hold anything, even an index that is not a token.
         stats = token_stats(logits.detach(), targets.masked_fill(~chosen, _IGNORED), **self._settings)
         values = (stats.entropy, stats.clamped_entropy, stats.kept_mass, -stats.logprobs)
         self._tallies = [total + Tally.of(value, chosen) for total, value in zip(self._tallies, values, strict=True)]
@@ -200,7 +200,7 @@ def monitor(
     """
     path = Path(directory)
     settings = {"clamp": clamp, "top_k": top_k, "top_p": top_p, "temperature": temperature}
-    # A setting out of range is refused here rather than in the middle of a run.
+    # A setting out of range is rejected here rather than in the middle of a run.
     token_stats(torch.zeros(1, 2), torch.zeros(1, dtype=torch.long), **settings)  # pyright: ignore[reportArgumentType]
     described: dict[str, Any] = {
         "schema": RUN_SCHEMA,

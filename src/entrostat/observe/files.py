@@ -32,7 +32,7 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file somebody else made: without a byte-order mark, its lines ended alike.
+    """Return the text of a foreign file, without a byte-order mark and with `\\n` at the end of every line.
 
     Raises:
         ValueError: it is no UTF-8 text. A file that begins with binary noise is not read to its end.
@@ -65,8 +65,8 @@ class Tail:
     def new_lines(self) -> list[str]:
         """Return the new lines; starts over if the file was replaced.
 
-        A replaced file may have the old one's inode again, and be as long by now. So the last line read is compared:
-        where it still stands in its place, what follows it is new.
+        A replaced file may have the old one's inode again, and be as long by now. So the last line read is compared: if
+        it is still in its place, everything after it is new.
         """
         try:
             with self._path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""What a run writes: one typed line per optimizer step, one per evaluation, as JSON lines.
+"""The log of a run: one typed line per optimizer step, one per evaluation, as JSON lines.
 
 A report reads this file and never a trainer, so a figure can be redrawn years later without torch. Two kinds of
 line share a file; each carries its `kind` and the `schema` it was written with:
@@ -7,7 +7,7 @@ line share a file; each carries its `kind` and the `schema` it was written with:
     {"schema": 1, "kind": "evaluation", "step": 60, "split": "validation", "pass_at": {"1": 0.41, "8": 0.63}, ...}
 
 All entropies are nats per token. A quantity a host cannot give is `null`, never 0. A line is written whole or, after
-a kill, cut at the end of the file: the reader drops one unfinished last line and refuses any other damage.
+a kill, cut at the end of the file: the reader drops one unfinished last line and rejects any other damage.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class StepRecord(
     entropy: Number
     """Shannon entropy of the full next-token distribution."""
     clamped_entropy: Number
-    """The recipe's own measure: what its term adds and what its controller is fed."""
+    """The recipe's own measure, which its term adds and its controller reads."""
     kept_mass: Number
     """Probability of the tokens the measure keeps; 1 where nothing is clamped."""
     coef: Number
     """Coefficient applied in this step (the update it causes shows in the next line)."""
     bonus: Number
-    """What the recipe's terms added to the loss: minus coef times the measure for an entropy bonus."""
+    """The sum of the recipe's terms in the loss: minus coef times the measure for an entropy bonus."""
     useless_mass: Number | None = None
     """Probability of tokens no correct answer ever needs, where the task knows them."""
     reward: Number | None = None
@@ -215,7 +215,7 @@ def read(path: Path) -> list[Record]:
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not a records file: it is not UTF-8 text.") from None
     lines = text.split("\n")
-    lines.pop()  # what follows the last line break: nothing, or the line a kill cut short
+    lines.pop()  # behind the last line break is nothing, or a line that a kill cut short
     records: list[Record] = []
     for number, line in enumerate(lines, start=1):
         try:

@@ -221,7 +221,7 @@ class Row:
 
     name: str
     planned: int | None
-    """Steps it is meant to take; `None` where nobody says."""
+    """Steps it is meant to take; `None` where that is unknown."""
     status: str
     last: StepRecord | None = None
     evaluated: EvaluationRecord | None = None

@@ -1,4 +1,4 @@
-"""The command on the embedded model, its page, and what it refuses."""
+"""The command on the embedded model, its page, and the input it rejects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one form in which curves are held, whoever wrote them: our records, a host's log, a table."""
+"""The one form of all curves, from our records, a host's log or a table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Curves:
     """
 
     name: str
-    """What the reader calls the run."""
+    """Name of the run for a reader."""
     values: Mapping[str, Iterable[Point]]
     """(step, value) by quantity, in the order of the steps."""
     source: str = "entrostat records"
@@ -32,7 +32,7 @@ class Curves:
     recipe: str = ""
     """Name of the recipe; empty where the log does not say."""
     acts_on: str = ""
-    """What the recipe acts on, as `recipes.describe` says it; empty where unknown."""
+    """The parts of the training that the recipe changes, as in `recipes.describe`; empty where unknown."""
     parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     """Settings of the recipe."""
     _finite: dict[str, list[Point]] = dataclasses.field(
@@ -95,7 +95,7 @@ class _Columns(Mapping[str, list[Point]]):
 
 
 def _accuracy(evaluations: list[EvaluationRecord]) -> list[Point]:
-    # pass@1 on the split that was evaluated most often; the least k there is where nobody drew single samples.
+    # pass@1 on the split that was evaluated most often; the least k where there is no pass@1.
     by_split: dict[str, list[EvaluationRecord]] = {}
     for item in evaluations:
         if item.pass_at:

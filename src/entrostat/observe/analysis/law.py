@@ -51,7 +51,7 @@ class Law:
     """Least entropy fitted; below it the law is a forecast."""
     entropy_high: float
     performance: str
-    """What R is: `accuracy` or `reward`."""
+    """The name of R: `accuracy` or `reward`."""
 
     @property
     def ceiling(self) -> float:

@@ -1,4 +1,4 @@
-"""Measures a model's own rollouts: entropy per token, what any clamp would keep, and two gradients.
+"""Measures a model's own rollouts: entropy per token, the effect of every clamp, and two gradients.
 
 One sort answers for all clamps. With a token's probabilities in falling order, p_1 >= p_2 >= ..., and k kept:
 
@@ -32,7 +32,7 @@ _WORKSPACE = 1 << 23
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Kept:
-    """What a clamp keeps, as means over all tokens."""
+    """Probability and entropy that a clamp keeps, as means over all tokens."""
 
     mass: float
     entropy: float

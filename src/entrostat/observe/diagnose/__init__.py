@@ -1,9 +1,9 @@
-"""What is wrong with a run, from its log alone, and what to try next.
+"""Finds what is wrong with a run from its log alone, and says what to try next.
 
     (found,) = diagnose_run("trainer_state.json")
     print(found.as_text())
 
-The log may be ours or another's: TRL, TensorBoard, verl, or a table. Nothing here needs torch or a model.
+The log may be our own, or that of TRL, TensorBoard or verl, or a table. Nothing here needs torch or a model.
 """
 
 from entrostat.observe.diagnose._advice import Advice as Advice

@@ -1,4 +1,4 @@
-"""What to try next, and why: from each finding to a recipe and its settings.
+"""Advice: from each finding to a recipe, its settings and the reason.
 
 The settings are derived from the run's own entropy, since no band in nats suits two models. They are a place to start,
 not an optimum.
@@ -31,7 +31,7 @@ class Advice:
 
 
 def advise(curves: Curves, findings: Sequence[Alarm], start: float | None) -> list[Advice]:
-    """Return what to try, in the order of the findings. Without the entropy at the start no band can be named."""
+    """Return advice in the order of the findings. Without the entropy at the start no band can be named."""
     if start is None:
         return []
     case = _Case(curves, {finding.kind: finding.value for finding in findings}, start)

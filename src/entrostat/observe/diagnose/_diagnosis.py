@@ -1,4 +1,4 @@
-"""A diagnosis: what was found, the law, what to try next, and all of it as plain values or as text."""
+"""A diagnosis: the findings, the law and the advice, as plain values or as text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SILENT = 0.9
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """What one run's curves say."""
+    """The findings in one run's curves, the law fitted to them, and advice."""
 
     curves: Curves
     findings: list[Alarm]
@@ -108,7 +108,7 @@ def diagnose_run(path: Path | str) -> list[Diagnosis]:
         One diagnosis per run.
 
     Raises:
-        ValueError: there is no log there that can be read; the message says what is wrong with it.
+        ValueError: there is no log there that can be read; the message says why.
         ImportError: it is a TensorBoard directory, and tensorboard is not installed.
 
     Example:
