@@ -70,7 +70,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def no_training(*_: object) -> None:
         raise ValueError("A run would start.")
 
-    monkeypatch.setattr("entrostat.observe.report._write._plotly_script", lambda: "")
+    monkeypatch.setattr("entrostat.observe.report._write.plotly_script", lambda: "")
     monkeypatch.setattr("entrostat.jobs.runs._pool._spawn", no_training)
     monkeypatch.chdir(tmp_path)
 

@@ -16,7 +16,7 @@ from entrostat.observe.analysis.curves import Curves
 from entrostat.observe.analysis.findings import Alarm
 from entrostat.observe.diagnose import diagnose_run
 from entrostat.observe.records import StepRecord, read
-from entrostat.observe.report._load import load
+from entrostat.observe.report import load_runs
 from entrostat.ops import Support
 from entrostat.ops._reference import reference_token_stats
 
@@ -90,7 +90,7 @@ def test_alarms_diagnosis_and_report_read_the_files_written(tmp_path: Path) -> N
     assert [alarm.kind for alarm in seen.alarms] == ["collapsed", "inert"]
     (found,) = diagnose_run(tmp_path)
     assert found.findings == seen.alarms
-    (run,) = load([tmp_path])
+    (run,) = load_runs([tmp_path])
     assert (run.label, run.reached, run.planned, run.finished) == ("mine", 41, 41, True)
     assert {type(record) for record in read(tmp_path / "records.jsonl")} == {StepRecord}
 

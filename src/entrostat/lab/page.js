@@ -2,8 +2,6 @@
 // Draws the plots of the lab's page. What to draw stands in the page as JSON; what it looks like, in its style sheet.
 (() => {
   const plots = JSON.parse(document.getElementById("plots").textContent);
-  const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const faded = (hex) => hex + "26";
 
   function traces(series, i) {
     const color = style(`--c${i % 8}`);
@@ -20,7 +18,7 @@
       return [{ ...line, error_y: { array: above, arrayminus: below, color, thickness: 1.4, width: 4 } }];
     }
     const band = { type: "scatter", x: series.x, mode: "lines", line: { width: 0, color }, hoverinfo: "skip", showlegend: false };
-    return [{ ...band, y: series.low }, { ...band, y: series.high, fill: "tonexty", fillcolor: faded(color) }, line];
+    return [{ ...band, y: series.low }, { ...band, y: series.high, fill: "tonexty", fillcolor: faded(color, 0.15) }, line];
   }
 
   // Plotly's own ticks of a logarithmic axis mix sizes and crowd: powers of ten over many decades, 1-2-5 over few.
@@ -42,15 +40,12 @@
   }
 
   function layout(plot) {
-    const [ink, soft, grid, raised] = ["--ink", "--soft", "--grid", "--raised"].map(style);
-    const axis = { color: soft, gridcolor: grid, linecolor: grid, zeroline: false, automargin: true, tickfont: { size: 11.5 } };
     const scaled = (log, name) => (log ? logTicks(plot, name) : { type: "linear", nticks: 7 });
     return {
-      autosize: true, margin: { l: 8, r: 8, t: 8, b: 8 }, paper_bgcolor: "transparent", plot_bgcolor: "transparent",
-      font: { family: style("--sans"), color: soft, size: 12 }, hovermode: "x unified", hoverlabel: { bgcolor: raised, bordercolor: grid, font: { color: ink } },
-      legend: { orientation: "h", traceorder: "normal", x: 0, y: -0.22, yanchor: "top", font: { size: 11.5, color: ink } }, showlegend: plot.series.length > 1,
-      xaxis: { ...axis, ...scaled(plot.log_x, "x"), title: { text: plot.x_label, standoff: 4 }, showline: true, ticks: "outside" },
-      yaxis: { ...axis, ...scaled(plot.log_y, "y"), title: { text: plot.y_label, standoff: 6 } },
+      ...plotLayout(), margin: { l: 8, r: 8, t: 8, b: 8 }, hovermode: "x unified", showlegend: plot.series.length > 1,
+      legend: { orientation: "h", traceorder: "normal", x: 0, y: -0.22, yanchor: "top", font: { size: 11.5, color: style("--ink") } },
+      xaxis: { ...plotAxis(), ...scaled(plot.log_x, "x"), title: { text: plot.x_label, standoff: 4 }, showline: true, ticks: "outside" },
+      yaxis: { ...plotAxis(), ...scaled(plot.log_y, "y"), title: { text: plot.y_label, standoff: 6 } },
     };
   }
 

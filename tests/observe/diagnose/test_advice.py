@@ -12,7 +12,7 @@ from entrostat.observe.analysis.findings import Alarm
 from entrostat.observe.diagnose import diagnose_curves
 from entrostat.observe.diagnose._advice import _ANSWERS, advise
 from entrostat.observe.diagnose._diagnosis import finding_sentence
-from entrostat.observe.report._words import _WARNINGS
+from entrostat.observe.report._sentences import WARNINGS
 
 CURVES = Curves(
     name="mine",
@@ -34,7 +34,7 @@ def test_each_advice_is_a_recipe_that_can_be_built_and_run(kind: str, coef: bool
 
 
 def test_every_finding_has_words_and_advice() -> None:
-    assert set(_ANSWERS) == set(_WARNINGS)
+    assert set(_ANSWERS) == set(WARNINGS)
     for kind in _ANSWERS:
         assert finding_sentence(Alarm(kind, 3, 5.0), CURVES)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from entrostat.observe.analysis.findings import alarms, exploded
-from entrostat.observe.report._load import load
+from entrostat.observe.report import load_runs
 
 MakeRun = Callable[..., Path]
 
@@ -17,7 +17,7 @@ MakeRun = Callable[..., Path]
 @pytest.fixture
 def found(make_run: MakeRun) -> Callable[..., dict[str, tuple[int, float]]]:
     def find(label: str = "aent", **settings: Any) -> dict[str, tuple[int, float]]:
-        (run,) = load([make_run(label, **settings)])
+        (run,) = load_runs([make_run(label, **settings)])
         return {alarm.kind: (alarm.step, alarm.value) for alarm in alarms(run.curves)}
 
     return find
@@ -135,6 +135,6 @@ def test_a_recipe_without_a_coefficient_is_not_idle(found: Found) -> None:
 def test_an_explosion_alone_is_found_as_among_all_findings(
     make_run: MakeRun, entropy: Callable[[int], float], exploded_too: bool
 ) -> None:
-    (run,) = load([make_run("aent", steps=120, entropy=entropy, coef=0.04)])
+    (run,) = load_runs([make_run("aent", steps=120, entropy=entropy, coef=0.04)])
     assert exploded(run.curves) == exploded_too
     assert any(alarm.kind == "exploded" for alarm in alarms(run.curves)) == exploded_too

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from entrostat.observe.analysis.law import Law, NoLaw, fit_law
-from entrostat.observe.report._differences import baseline, clear, differences_said, paired
-from entrostat.observe.report._facts import groups
-from entrostat.observe.report._law_panel import group_law, law_drawings, performance
-from entrostat.observe.report._load import load
-from entrostat.observe.report._table import columns
-from entrostat.observe.report._write import write_report
+from entrostat.observe.analysis.law import NoLaw, fit_law
+from entrostat.observe.report import load_runs, report_page
+from entrostat.observe.report._groups import baseline, clear, groups, paired
+from entrostat.observe.report._law import group_laws, law_drawing
+from entrostat.observe.report._sentences import differences
+from entrostat.observe.report._tables import columns
 
 MakeRun = Callable[..., Path]
 A, B = 0.5, 1.0
@@ -43,10 +42,16 @@ def runs(make_run: MakeRun, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def differences_of(path: Path) -> str:
+    """The sentence about pass@1 with the recipes' names filled in."""
+    everyone = groups(load_runs(path))
+    return differences(everyone, ["1"]).format(*(group.label for group in everyone))
+
+
 def test_the_reports_law_is_that_of_the_diagnosis(runs: Path) -> None:
-    everyone = groups(load([runs]))
+    everyone = groups(load_runs(runs))
     none = baseline(everyone)
-    law = group_law(none, performance(everyone))
+    law = group_laws(everyone)[none.index]
     alone = [fit_law(run.curves) for run in none.runs]
     assert law.fitted == alone
     assert law.ceiling is not None
@@ -57,16 +62,16 @@ def test_the_reports_law_is_that_of_the_diagnosis(runs: Path) -> None:
 
 def test_one_seeds_ceiling_has_the_fits_own_interval(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("none", steps=100, entropy=falling, reward=lawful(0))
-    (group,) = groups(load([tmp_path]))
-    (law,) = group_law(group, "reward").fitted
-    ceiling = group_law(group, "reward").ceiling
-    assert ceiling is not None
-    assert (ceiling.mean, ceiling.half) == (law.ceiling, law.half)
+    (laws,) = group_laws(groups(load_runs(tmp_path)))
+    (law,) = laws.fitted
+    assert laws.ceiling is not None
+    assert (laws.ceiling.mean, laws.ceiling.half) == (law.ceiling, law.half)
 
 
 def test_the_plot_has_a_cloud_a_law_and_a_ceiling(runs: Path) -> None:
-    everyone = groups(load([runs]))
-    (drawing,) = law_drawings(everyone)
+    everyone = groups(load_runs(runs))
+    drawing = law_drawing(group_laws(everyone))
+    assert drawing is not None
     none = next(index for index, group in enumerate(everyone) if group.label == "none")
     kinds = {line["kind"]: line for line in drawing.lines if line["g"] == none}
     assert set(kinds) == {"dots", "law", "forecast", "ceiling"}
@@ -78,7 +83,7 @@ def test_the_plot_has_a_cloud_a_law_and_a_ceiling(runs: Path) -> None:
 
 
 def test_the_page_shows_law_and_differences(runs: Path) -> None:
-    text = write_report([runs], runs / "report.html").read_text(encoding="utf-8")
+    text = report_page(runs)
     assert 'id="plot-law"' in text
     assert "What entropy bought" in text
     assert "not fitted: entropy hardly moved" in text
@@ -89,37 +94,36 @@ def test_the_page_shows_law_and_differences(runs: Path) -> None:
 def test_an_exploded_run_does_not_stretch_the_axis(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("none", seed=0, steps=100, entropy=falling, reward=lawful(0))
     make_run("wild", seed=0, steps=100, entropy=lambda step: 0.4 if step < 20 else 6.0, coef=0.1, reward=0.1)
-    everyone = groups(load([tmp_path]))
-    (drawing,) = law_drawings(everyone)
+    laws = group_laws(groups(load_runs(tmp_path)))
+    drawing = law_drawing(laws)
+    assert drawing is not None
     assert drawing.reach is not None
     assert drawing.reach < 0.6
     assert "marks of exploded runs lie further right" in drawing.panel.note
-    wild = next(group for group in everyone if group.label == "wild")
-    assert [type(one) for one in group_law(wild, "reward").refused] == [NoLaw]
+    wild = next(law for law in laws if law.group.label == "wild")
+    assert [type(one) for one in wild.refused] == [NoLaw]
 
 
 def test_accuracy_is_taken_where_every_run_has_enough_of_it(make_run: MakeRun, tmp_path: Path) -> None:
     passes = {step: {"1": B - A * math.exp(falling(max(step, 1)))} for step in range(0, 101, 10)}
     make_run("none", steps=100, entropy=falling, reward=0.1, passes=passes)
-    everyone = groups(load([tmp_path]))
-    assert performance(everyone) == "accuracy"
-    (law,) = group_law(everyone[0], "accuracy").fitted
-    assert isinstance(law, Law)
-    assert law.performance == "accuracy"
+    (laws,) = group_laws(groups(load_runs(tmp_path)))
+    assert laws.performance == "accuracy"
+    assert [law.performance for law in laws.fitted] == ["accuracy"]
     make_run("aent", steps=100, entropy=0.4, coef=0.1, reward=0.1)
-    assert performance(groups(load([tmp_path]))) == "reward"
+    assert {law.performance for law in group_laws(groups(load_runs(tmp_path)))} == {"reward"}
 
 
 def test_without_performance_there_is_no_plot(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("none", steps=40)
-    assert law_drawings(groups(load([tmp_path]))) == []
-    text = write_report([tmp_path], tmp_path / "report.html").read_text(encoding="utf-8")
+    assert law_drawing(group_laws(groups(load_runs(tmp_path)))) is None
+    text = report_page(tmp_path)
     assert "What entropy bought" not in text
     assert "Against none" not in text
 
 
 def test_pairs_take_out_what_the_seed_does(runs: Path) -> None:
-    everyone = {group.label: group for group in groups(load([runs]))}
+    everyone = {group.label: group for group in groups(load_runs(runs))}
     value = columns(["1"])[0].value
     found = paired(everyone["aent"], everyone["none"], value)
     assert found is not None
@@ -135,21 +139,20 @@ def test_pairs_take_out_what_the_seed_does(runs: Path) -> None:
 
 
 def test_only_shared_seeds_and_clear_differences_are_told(runs: Path, make_run: MakeRun) -> None:
-    everyone = groups(load([runs]))
-    assert differences_said(everyone, ["1"]) == "Clearly apart from none: pass@1 of aent by +5.3\xa0±\xa01.4 points."
+    assert differences_of(runs) == "Clearly apart from none: pass@1 of aent by +5.3\xa0±\xa01.4 points."
     make_run("one", seed=0, steps=100, entropy=0.4, coef=0.04, passes={100: {"1": 0.9}})
-    assert "one" not in differences_said(groups(load([runs])), ["1"]).replace("none", "")
+    assert "one" not in differences_of(runs).replace("none", "")
 
 
 def test_an_unfinished_recipe_has_no_last_pass_to_compare(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("none", passes={60: {"1": 0.5}})
     make_run("aent", steps=20, coef=0.04, described={"status": "running", "steps": 60})
-    assert differences_said(groups(load([tmp_path])), ["1"]) == "No pass@k is on record for the same seeds."
+    assert differences_of(tmp_path) == "No pass@k is on record for the same seeds."
 
 
 def test_without_a_baseline_nothing_is_compared(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("aent", coef=0.04, passes={60: {"1": 0.5}})
     make_run("skywork", coef=0.04, passes={60: {"1": 0.6}})
-    text = write_report([tmp_path], tmp_path / "report.html").read_text(encoding="utf-8")
+    text = report_page(tmp_path)
     assert "Against" not in text
     assert json.loads(text.split('id="curves">')[1].split("</script>")[0])["panels"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import json
 import re
 import sys
@@ -10,11 +11,9 @@ from typing import Any
 
 import pytest
 
-from entrostat.observe.report import write_report
-from entrostat.observe.report._lines import unpacked
-from entrostat.observe.report._load import Sample
-from entrostat.observe.report._samples import chosen
-from entrostat.observe.report._scripts import CURVES
+from entrostat.observe.report import report_page, write_report
+from entrostat.observe.report._answers import Sample, chosen
+from entrostat.observe.report._curves import unpacked
 
 pytest.importorskip("plotly")
 MakeRun = Callable[..., Path]
@@ -59,7 +58,7 @@ class Page(HTMLParser):
 
 
 def written(directory: Path) -> str:
-    return write_report([directory], directory / "report.html").read_text(encoding="utf-8")
+    return report_page(directory)
 
 
 def without_plotly(text: str) -> str:
@@ -100,7 +99,7 @@ def test_every_panel_has_a_plot_its_numbers_and_words_for_it(four_recipes: Path)
     assert described is not None
     assert "none: starts at 0.394, ends at 0.125, between 0.100 and 0.394" in described
     missing = "bonus's share of the loss, silent groups, clipped from below and clipped from above"
-    assert f"Not on record in any run: {missing}." in text
+    assert f"Not on record in any run: {missing}." in html.unescape(text)
 
 
 def test_a_recipe_has_three_seeds_their_middle_half_one_median_and_its_band(four_recipes: Path) -> None:
@@ -143,7 +142,7 @@ def island(text: str) -> Any:
 def tables(directory: Path) -> dict[str, dict[str, list[str]]]:
     """The page's tables by their second heading: each its rows by their first cell."""
     found: dict[str, dict[str, list[str]]] = {}
-    for row in Page(without_plotly(written(directory))).rows:
+    for row in ([cell.strip() for cell in row] for row in Page(without_plotly(written(directory))).rows):
         if row[0] in ("Recipe", "Run", "Setting"):
             found[f"{row[0]}, {row[1]}"] = here = {}
         here[row[0]] = row[1:]
@@ -175,7 +174,7 @@ def test_how_it_was_made_is_told(four_recipes: Path) -> None:
     assert "test: 192 problems, 16 samples each at temperature 1" in text
     assert "entrostat 0.1.0" in text
     assert "0, 1 and 2" in text
-    assert "title = &quot;&lt;b&gt;job&lt;/b&gt;&quot;" in text
+    assert "title = &#34;&lt;b&gt;job&lt;/b&gt;&#34;" in text
     rows = {row[0]: row[1:] for row in Page(without_plotly(text)).rows if row}
     assert "10" in rows["controller.warmup"]
 
@@ -195,7 +194,7 @@ def test_hostile_text_is_shown_and_does_nothing(make_run: MakeRun, tmp_path: Pat
         make_run(f"hostile{i}", samples=samples[i : i + 3], described=settings, passes={60: {HOSTILE[i]: 0.5}})
     text = without_plotly(written(tmp_path))
     page = Page(text)
-    assert len(page.named("script")) == 2 + len(CURVES)  # the data, Plotly, and ours
+    assert len(page.named("script")) == 7  # the data, Plotly, and five of ours
     assert {tag for tag, _ in page.tags} & {"img", "a", "iframe", "object", "base", "form"} == set()
     assert not [name for _, some in page.tags for name in some if name.startswith("on")]
     assert not re.search("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", text)
@@ -212,13 +211,12 @@ def test_a_long_completion_is_cut_and_says_so(make_run: MakeRun, tmp_path: Path)
 
 def test_samples_are_right_and_wrong_in_turn() -> None:
     def sample(problem: int, reward: float) -> Sample:
-        text = {"prompt": "", "target": "", "completion": ""}
-        return Sample(step=1, split="test", problem=str(problem), reward=reward, **text)
+        return Sample(step=1, split="test", problem=problem, prompt="", completion="", reward=reward)
 
     mixed = [sample(0, 0.0), sample(0, 1.0), sample(1, 0.0), sample(2, 1.0), sample(3, 1.0)]
-    assert [(s.problem, s.reward) for s in chosen(mixed)] == [("0", 1.0), ("1", 0.0), ("2", 1.0)]
+    assert [(s.problem, s.reward) for s in chosen(mixed)] == [(0, 1.0), (1, 0.0), (2, 1.0)]
     wrong = [sample(problem, 0.0) for problem in range(5)]
-    assert [s.problem for s in chosen(wrong)] == ["0", "1", "2"]
+    assert [s.problem for s in chosen(wrong)] == [0, 1, 2]
     assert len(chosen(wrong[:1])) == 1
 
 
@@ -257,7 +255,7 @@ def test_an_older_report_is_replaced_and_an_unwritable_one_refused(make_run: Mak
     assert write_report([run], out) == out
     assert out.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert list(tmp_path.glob("*.part")) == []
-    with pytest.raises(ValueError, match="cannot write the report to"):
+    with pytest.raises(ValueError, match="cannot write the page to"):
         write_report([run], tmp_path / "absent" / "report.html")
 
 

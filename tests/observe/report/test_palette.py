@@ -5,11 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from pathlib import Path
 
 import pytest
 
-import entrostat.observe.report
+from entrostat.observe.html import THEME
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
 EYES = {
@@ -24,7 +23,7 @@ Vector = tuple[float, ...]
 
 
 def schemes() -> dict[str, dict[str, str]]:
-    css = (Path(entrostat.observe.report.__file__).parent / "page.css").read_text(encoding="utf-8")
+    css = THEME.read_text(encoding="utf-8")
     light, dark = css.split("@media (prefers-color-scheme: dark)")[:2]
     return {name: dict(re.findall(r"--(\w+): (#\w{6});", text)) for name, text in (("light", light), ("dark", dark))}
 

@@ -9,12 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from entrostat.observe.report._drawings import drawings
-from entrostat.observe.report._facts import groups
-from entrostat.observe.report._load import load
-from entrostat.observe.report._look import Look
-from entrostat.observe.report._panels import panels
-from entrostat.observe.report._still import still
+from entrostat.observe.report import report_page
 
 from .test_page import HOSTILE
 
@@ -22,9 +17,9 @@ MakeRun = Callable[..., Path]
 
 
 def picture(path: Path) -> str:
-    everyone = groups(load([path]))
-    entropy = drawings(everyone, panels([], "test"))[0]
-    return still(entropy, everyone, Look(everyone), max(run.reached for group in everyone for run in group.runs))
+    page = report_page(path)
+    start = page.index('<div class="still"')
+    return page[start : page.index("</figure>", start)].removesuffix("</div>")
 
 
 def line(text: str, kind: str) -> list[tuple[float, float]]:

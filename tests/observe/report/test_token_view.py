@@ -10,9 +10,17 @@ from typing import Any
 
 import pytest
 
-from entrostat.observe.report import _token_view, write_report
-from entrostat.observe.report._answers import LONGEST, Answer, answers, chosen_answers
-from entrostat.observe.report._token_view import LEVELS, MOST, TokenView, marked
+from entrostat.observe.report import _answers, report_page
+from entrostat.observe.report._answers import (
+    LEVELS,
+    LONGEST,
+    MOST,
+    Answer,
+    TokenView,
+    answers,
+    chosen_answers,
+    marked,
+)
 
 from .conftest import answer
 from .test_page import HOSTILE, without_plotly
@@ -39,7 +47,7 @@ def island(text: str, name: str) -> Any:
 
 
 def written(directory: Path) -> str:
-    return without_plotly(write_report([directory], directory / "report.html").read_text(encoding="utf-8"))
+    return without_plotly(report_page(directory))
 
 
 def read(path: Path) -> list[Answer]:
@@ -123,6 +131,12 @@ def test_a_damaged_line_is_refused_by_its_number(make_run: MakeRun, line: str) -
         read(path)
 
 
+def test_half_a_character_at_the_end_of_a_token_is_read(make_run: MakeRun) -> None:
+    (one,) = read(make_run("none", answers=[answer(["a\ud83d"])]))
+    assert one.tokens == ("a\ud83d",)
+    assert marked(one.tokens[0]) == "a⟨U+D83D⟩"
+
+
 def test_a_last_line_that_a_kill_cut_short_is_left_out(make_run: MakeRun) -> None:
     path = make_run("none", answers=[answer(["a"])])
     with (path / "tokens.jsonl").open("a", encoding="utf-8") as file:
@@ -148,7 +162,7 @@ def test_the_view_keeps_to_its_share_of_the_page_whatever_the_texts_are(
     make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     most = MOST // 10
-    monkeypatch.setattr(_token_view, "MOST", most)
+    monkeypatch.setattr(_answers, "MOST", most)
 
     def other(place: int, number: int) -> str:
         return "\u202e" * 30 + f"{place} {number}"

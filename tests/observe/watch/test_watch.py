@@ -107,7 +107,7 @@ def test_half_a_line_waits_and_a_resumed_run_is_read_anew(tmp_path: Path) -> Non
 def test_records_alone_can_be_watched(tmp_path: Path) -> None:
     RecordWriter(tmp_path / "records.jsonl").write(step(1))
     (seen,) = Follower(tmp_path).look()
-    assert (seen.name, seen.planned, seen.ended) == (tmp_path.name, None, False)
+    assert (seen.name, seen.described, seen.ended) == (tmp_path.name, None, False)
 
 
 def test_a_run_of_nothing_yet(tmp_path: Path) -> None:

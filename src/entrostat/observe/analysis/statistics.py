@@ -1,4 +1,4 @@
-"""The few statistics of a report, on plain floats: means over seeds with their interval, running means, medians."""
+"""The few statistics of a report, on plain floats: means over seeds with their interval, running means."""
 
 from __future__ import annotations
 
@@ -87,61 +87,3 @@ def running_mean(values: Sequence[float], window: int) -> list[float]:
     """Return the means of all full windows: item i covers `values[i : i + window]`."""
     sums = [0.0, *itertools.accumulate(values)]
     return [(sums[i + window] - sums[i]) / window for i in range(len(values) - window + 1)]
-
-
-def smoothed(values: Sequence[float], window: int) -> list[float]:
-    """Return centred running means of the same length; at both ends, of the half window there is."""
-    sums = [0.0, *itertools.accumulate(values)]
-    half, last = window // 2, len(values)
-    edge = min(half, last)
-
-    def cut(i: int) -> float:
-        low, high = max(0, i - half), min(last, i + half + 1)
-        return (sums[high] - sums[low]) / (high - low)
-
-    full = 2 * half + 1
-    whole = [(high - low) / full for low, high in zip(sums, sums[full:], strict=False)]
-    return [*map(cut, range(edge)), *whole, *map(cut, range(max(edge, last - half), last))]
-
-
-def medians(series: Iterable[Sequence[tuple[int, float]]]) -> list[tuple[int, float]]:
-    """Return, for each step on record, the median over the seeds that have it."""
-    return [(step, quantile(sorted(values), 0.5)) for step, values in _by_step(series)]
-
-
-def quartiles(series: Iterable[Sequence[tuple[int, float]]], least: int = 3) -> list[tuple[int, float, float]]:
-    """Return (step, lower, upper quartile) for each step that at least `least` seeds have.
-
-    Example:
-        >>> quartiles([[(1, 0.0)], [(1, 1.0)], [(1, 2.0), (2, 5.0)]])
-        [(1, 0.5, 1.5)]
-    """
-    return [
-        (step, quantile(ordered, 0.25), quantile(ordered, 0.75))
-        for step, values in _by_step(series)
-        if len(ordered := sorted(values)) >= least
-    ]
-
-
-def quantile(ordered: Sequence[float], share: float) -> float:
-    """Return the value below which a share of some sorted values lies, between neighbours in proportion.
-
-    Example:
-        >>> quantile([0.0, 1.0, 2.0, 3.0], 0.5)
-        1.5
-    """
-    place = share * (len(ordered) - 1)
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
-
-
-def _by_step(series: Iterable[Sequence[tuple[int, float]]]) -> Iterable[tuple[int, Sequence[float]]]:
-    known = [list(zip(*points, strict=True)) for points in series if points]
-    if known and all(steps == known[0][0] for steps, _ in known):  # nearly always, and columns are much faster
-        return zip(known[0][0], zip(*(values for _, values in known), strict=True), strict=True)
-    found: dict[int, list[float]] = {}
-    for points in (zip(*columns, strict=True) for columns in known):
-        for step, value in points:
-            found.setdefault(step, []).append(value)
-    return sorted(found.items())

@@ -18,7 +18,7 @@ from entrostat.errors import require, require_count, require_finite
 from entrostat.observe.calibrate._measure import Measured, Push, Rows, Through, measure, push
 from entrostat.observe.calibrate._propose import Proposal, clamp_count, propose
 from entrostat.observe.files import read_text
-from entrostat.observe.report._text import number, percent, visible
+from entrostat.observe.text import number, percent, visible
 from entrostat.tasks import countdown, warm_start_path
 from entrostat.tasks._sampling import Drawn, draw
 

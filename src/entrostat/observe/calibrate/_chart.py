@@ -1,16 +1,13 @@
-"""A plot as SVG: one line or bars, marked places and a marked stretch. Colours come from the page's style sheet."""
+"""A plot in numbers: one line or bars, marked places and a marked stretch. The page's template draws it as SVG."""
 
 from __future__ import annotations
 
 import dataclasses
-import html
 import math
 from collections.abc import Sequence
 
-from entrostat.observe.report._text import number, percent
+from entrostat.observe.text import number, percent
 
-WIDTH, HEIGHT = 480, 300
-LEFT, RIGHT, TOP, BOTTOM = 58, 24, 38, 44
 Point = tuple[float, float]
 
 
@@ -58,7 +55,7 @@ class Mark:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Chart:
-    """What to draw."""
+    """What to draw, and where: the plot lies between `left`, `right`, `top` and `bottom` of its picture."""
 
     key: str
     title: str
@@ -70,16 +67,23 @@ class Chart:
     """Width of a bar in x; 0 draws a line."""
     marks: Sequence[Mark] = ()
     stretch: tuple[float, float] | None = None
+    """Shaded, from one x to another."""
+    width: int = 480
+    height: int = 300
+    left: int = 58
+    right: int = 456
+    top: int = 38
+    bottom: int = 256
 
-    def svg(self) -> str:
-        """Return the plot."""
-        drawn = [self._stretch(), *self._grid(), *(self._bars() if self.bars else self._line()), *self._marks()]
-        return (
-            f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{self.key}-said">'
-            f'<title id="{self.key}-said">{html.escape(self.said())}</title>{"".join(drawn)}</svg>'
-        )
+    def across(self, x: float) -> float:
+        """Return where a value of x lies in the picture."""
+        return self.left + (self.right - self.left) * self.x.place(x)
 
-    def said(self) -> str:
+    def up(self, y: float) -> float:
+        """Return where a value of y lies in the picture."""
+        return self.bottom - (self.bottom - self.top) * self.y.place(y)
+
+    def described(self) -> str:
         """Return the plot in a sentence, for those who do not see it."""
         write = percent if self.y.share else number
         first, last = self.points[0], self.points[-1]
@@ -88,56 +92,6 @@ class Chart:
             f"{self.title}: {self.y.title} goes from {write(first[1])} at {number(first[0])} to {write(last[1])} at "
             f"{number(last[0])} of {self.x.title}." + (f" Marked: {marks}." if marks else "")
         )
-
-    def _at(self, x: float, y: float) -> tuple[float, float]:
-        across, up = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
-        return LEFT + across * self.x.place(x), HEIGHT - BOTTOM - up * self.y.place(y)
-
-    def _stretch(self) -> str:
-        if self.stretch is None:
-            return ""
-        (low, _), (high, _) = (self._at(x, self.y.low) for x in self.stretch)
-        box = f'x="{low:.1f}" y="{TOP}" width="{max(high - low, 1):.1f}" height="{HEIGHT - TOP - BOTTOM}"'
-        return f'<rect class="stretch" {box}/>'
-
-    def _grid(self) -> list[str]:
-        made: list[str] = []
-        for value in self.y.ticks():
-            _, y = self._at(self.x.low, value)
-            made.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-            made.append(_text(LEFT - 7, y + 4, self.y.text(value), "end"))
-        for value in self.x.ticks():
-            x, _ = self._at(value, self.y.low)
-            made.append(_text(x, HEIGHT - BOTTOM + 17, self.x.text(value), "middle"))
-        made.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, self.x.title, "middle", "title"))
-        return made
-
-    def _bars(self) -> list[str]:
-        made: list[str] = []
-        for x, y in self.points:
-            (left, top), (right, bottom) = self._at(x, y), self._at(x + self.bars, self.y.low)
-            box = f'x="{left:.1f}" y="{top:.1f}" width="{max(right - left - 1, 1):.1f}" height="{bottom - top:.1f}"'
-            made.append(f'<rect class="bar" {box}/>')
-        return made
-
-    def _line(self) -> list[str]:
-        places = " ".join(f"{x:.1f},{y:.1f}" for x, y in (self._at(*point) for point in self.points))
-        return [f'<polyline class="line" points="{places}"/>']
-
-    def _marks(self) -> list[str]:
-        made: list[str] = []
-        for row, mark in enumerate(self.marks):
-            x, _ = self._at(mark.x, self.y.low)
-            style = "mark strong" if mark.strong else "mark"
-            made.append(f'<line class="{style}" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
-            # A label leans to the side that has room; two of them take two lines.
-            side, shift = ("end", -5) if x > WIDTH * 0.6 else ("start", 5)
-            made.append(_text(x + shift, TOP - 23 + 16 * (row % 2), mark.text, side, style))
-        return made
-
-
-def _text(x: float, y: float, text: str, anchor: str, style: str = "") -> str:
-    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(text)}</text>'
 
 
 def histogram(values: Sequence[float], bins: int = 32) -> tuple[list[Point], float]:

@@ -6,7 +6,7 @@ import dataclasses
 
 from entrostat.observe.analysis.findings import BAND_HIGH, BAND_LOW, INERT_MASS, INERT_SHARE
 from entrostat.observe.calibrate._measure import Measured, Push
-from entrostat.observe.report._text import number, percent
+from entrostat.observe.text import number, percent
 
 # The clamp of AEnt's MATH run.
 PUBLISHED = 0.33

@@ -14,7 +14,7 @@ from entrostat.observe.analysis.law import Law, NoLaw, fit_law
 from entrostat.observe.analysis.statistics import mean, running_mean
 from entrostat.observe.diagnose._advice import Advice, advise
 from entrostat.observe.diagnose._read import read
-from entrostat.observe.report._text import number, percent, visible
+from entrostat.observe.text import number, percent, visible
 
 # Share of its best mean below which a reward counts as lost.
 REWARD_LOST = 0.5

@@ -15,7 +15,7 @@ from typing import Any
 from entrostat.observe import records
 from entrostat.observe.analysis.curves import Curves, of_records
 from entrostat.observe.files import read_text
-from entrostat.observe.report._load import load
+from entrostat.observe.report import load_runs
 
 READABLE = (
     "an entrostat directory, a trainer_state.json, a TensorBoard directory, a verl log (.jsonl or console), or a .csv"
@@ -78,7 +78,7 @@ def read(path: Path) -> list[Curves]:
 
 def _read_directory(path: Path) -> list[Curves]:
     if (path / "run.json").is_file() or any(path.glob("runs/*/run.json")):
-        runs = [run for run in load([path]) if run.steps]
+        runs = [run for run in load_runs(path) if run.steps]
         if not runs:
             raise ValueError(f"{path} holds no step yet: there is nothing to diagnose.")
         return [run.curves for run in runs]

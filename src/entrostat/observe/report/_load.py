@@ -1,34 +1,25 @@
-"""Reads run directories into typed objects. Everything the report says is made from what this file returns."""
+"""Reads run directories. Everything the report says is made from what this file and `_answers` return."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import json
-from collections.abc import Iterator, Sequence
+import math
+import os
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from entrostat.errors import require
 from entrostat.observe import records
-from entrostat.observe.analysis.curves import Curves, of_records
+from entrostat.observe.analysis.curves import Curves, Point, of_records
 from entrostat.observe.files import run_description, run_directories
 from entrostat.observe.records import EvaluationRecord, StepRecord
 
+AnyPath = str | os.PathLike[str]
 _STATES = ("waiting", "running", "done", "stopped", "failed")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Sample:
-    """One completion a model wrote at an evaluation."""
-
-    step: int
-    split: str
-    problem: str
-    prompt: str
-    target: str
-    completion: str
-    reward: float
+_COLUMNS = [name for name in StepRecord.__annotations__ if name != "step"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,13 +46,16 @@ class Run:
     process_seconds: float | None = None
     parameters: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     versions: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
-    steps: tuple[StepRecord, ...] = ()
-    evaluations: tuple[EvaluationRecord, ...] = ()
+    steps: Sequence[int] = ()
+    """Numbers of the optimizer steps on record."""
+    columns: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict[str, Sequence[float]])
+    """By field of `StepRecord`, its value at each of the `steps`; NaN where it was not measured."""
+    evaluations: Sequence[EvaluationRecord] = ()
 
     @property
     def reached(self) -> int:
         """Number of the last step on record; 0 when there is none."""
-        return self.steps[-1].step if self.steps else 0
+        return self.steps[-1] if self.steps else 0
 
     @property
     def finished(self) -> bool:
@@ -71,143 +65,138 @@ class Run:
     @functools.cached_property
     def curves(self) -> Curves:
         """The run as curves."""
-        return of_records(
-            (*self.steps, *self.evaluations),
+        values = {name: _Points(self.steps, column) for name, column in self.columns.items()}
+        return Curves(
+            values={**values, "accuracy": of_records(self.evaluations, name=self.label).series("accuracy")},
             name=f"{self.label}, seed {self.seed}",
             recipe=self.recipe,
             acts_on=self.acts_on,
             parameters=self.parameters,
         )
 
-    def series(self, name: str) -> list[tuple[int, float]]:
+    def series(self, name: str) -> list[Point]:
         """Return (step, value) of one field of the step records, where it was measured and finite."""
         return self.curves.series(name)
 
-    def curve(self, k: str, split: str) -> list[tuple[int, float]]:
+    def passes(self, k: str, split: str) -> list[Point]:
         """Return (step, pass@k) of the evaluations on one split."""
         return [(item.step, item.pass_at[k]) for item in self.evaluations if item.split == split and k in item.pass_at]
 
 
-def load(directories: Sequence[Path]) -> list[Run]:
-    """Return the runs below some directories, the baseline first, then by label and seed.
+@dataclasses.dataclass(frozen=True)
+class _Points:
+    """A column with its steps, paired only while somebody reads: long runs are millions of pairs."""
+
+    steps: Sequence[int]
+    values: Sequence[float]
+
+    def __iter__(self) -> Iterator[Point]:
+        return zip(self.steps, self.values, strict=True)
+
+
+def load_runs(paths: AnyPath | Sequence[AnyPath]) -> list[Run]:
+    """Return the runs below one or several directories, the baseline first, then by label and seed. Needs no torch.
 
     Args:
-        directories: each an output directory with `runs/` in it, or the directory of one run.
+        paths: each an output directory with `runs/` in it, or the directory of one run.
 
     Raises:
         ValueError: a directory is missing or holds no run, or a file in it is damaged.
+
+    Example:
+        >>> import json, tempfile
+        >>> from entrostat.observe.records import RecordWriter, StepRecord
+        >>> path = Path(tempfile.mkdtemp())
+        >>> _ = (path / "run.json").write_text(json.dumps({"schema": 1, "label": "none", "recipe": "none", "seed": 0,
+        ...                                                "steps": 1, "status": "done"}))
+        >>> RecordWriter(path / "records.jsonl").write(
+        ...     StepRecord(step=1, entropy=0.5, clamped_entropy=0.5, kept_mass=1.0, coef=0.0, bonus=0.0))
+        >>> (run,) = load_runs(path)
+        >>> run.label, run.series("entropy"), run.columns["reward"]
+        ('none', [(1, 0.5)], array('d', [nan]))
     """
-    require(bool(directories), "directories", "name an output directory or a run directory", directories)
+    directories = as_paths(paths)
+    require(bool(directories), "paths", "name an output directory or a run directory", paths)
     found: dict[Path, Run] = {}
     origins: dict[Path, Path] = {}
     for directory in directories:
         for path in run_directories(directory):
             key = path.resolve()
             if key not in found:
-                found[key], origins[key] = _load_run(path), directory
+                found[key], origins[key] = _with_records(describe_run(path)), directory
     runs = _distinct(found, origins)
     return sorted(runs, key=lambda run: (run.recipe != "none", run.recipe != "entropy_bonus", run.label, run.seed))
 
 
-def _load_run(path: Path) -> Run:
+def as_paths(paths: AnyPath | Sequence[AnyPath]) -> list[Path]:
+    """Return one or several paths as a list."""
+    return [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]
+
+
+def describe_run(path: Path) -> Run:
+    """Return a run as its `run.json` describes it, without its records.
+
+    Raises:
+        ValueError: the file is damaged; the message names it.
+    """
     described = run_description(path / "run.json")
-    log = path / "records.jsonl"
-    lines = records.read(log) if log.exists() else []
     if described.get("status") not in _STATES:
         raise ValueError(f"{path / 'run.json'}: status {described.get('status')!r} is none of {', '.join(_STATES)}.")
-    steps = [record for record in lines if isinstance(record, StepRecord)]
-    evaluations = [record for record in lines if isinstance(record, EvaluationRecord)]
+
+    def field(name: str, kind: type, default: Any = None) -> Any:
+        value = described.get(name, default)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ValueError(f"{path / 'run.json'}: field {name!r} should be {kind.__name__}, got {value!r}.")
+        return value
+
+    def seconds(name: str) -> float | None:
+        value = described.get(name)
+        return float(value) if isinstance(value, int | float) else None
+
     return Run(
         path=path,
-        label=_field(described, "label", str, path),
-        recipe=_field(described, "recipe", str, path),
-        seed=_field(described, "seed", int, path),
-        planned=_field(described, "steps", int, path),
-        status=_field(described, "status", str, path),
-        description=_field(described, "description", str, path, default=""),
-        acts_on=_field(described, "acts_on", str, path, default=""),
-        task=_field(described, "task", str, path, default=""),
-        model=_field(described, "model", str, path, default=""),
-        wall_seconds=_seconds(described.get("wall_seconds")),
-        process_seconds=_seconds(described.get("process_seconds")),
-        parameters=_field(described, "parameters", dict, path, default={}),
-        versions=_field(described, "versions", dict, path, default={}),
-        steps=tuple(sorted(steps, key=lambda record: record.step)),
-        evaluations=tuple(sorted(evaluations, key=lambda record: record.step)),
+        label=field("label", str),
+        recipe=field("recipe", str),
+        seed=field("seed", int),
+        planned=field("steps", int),
+        status=field("status", str),
+        **{name: field(name, str, "") for name in ("description", "acts_on", "task", "model")},
+        **{name: seconds(name) for name in ("wall_seconds", "process_seconds")},
+        **{name: field(name, dict, {}) for name in ("parameters", "versions")},
     )
 
 
-def _field(described: dict[str, Any], name: str, kind: type, path: Path, *, default: Any = None) -> Any:
-    value = described.get(name, default)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(f"{path / 'run.json'}: field {name!r} should be {kind.__name__}, got {value!r}.")
-    return value
-
-
-def _seconds(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+def _with_records(run: Run) -> Run:
+    log = run.path / "records.jsonl"
+    lines = sorted(records.read(log) if log.exists() else [], key=lambda record: record.step)
+    steps = [record for record in lines if isinstance(record, StepRecord)]
+    # Half a million records are half a gigabyte of small objects, which Python's garbage collector visits again and
+    # again. As columns they are one object for each quantity of a run.
+    columns = {
+        name: array("d", [math.nan if (value := getattr(record, name)) is None else value for record in steps])
+        for name in _COLUMNS
+    }
+    return dataclasses.replace(
+        run,
+        steps=array("q", [record.step for record in steps]),
+        columns=columns,
+        evaluations=tuple(record for record in lines if isinstance(record, EvaluationRecord)),
+    )
 
 
 def _distinct(found: dict[Path, Run], origins: dict[Path, Path]) -> list[Run]:
     # Two jobs may use one label for different settings, or repeat a seed: pooled, they would look like seeds of one
     # recipe. Their labels then carry where they came from.
-    clashing = {
-        found[a].label for a in found for b in found if origins[a] != origins[b] and _differ(found[a], found[b])
-    }
+    def differ(one: Run, other: Run) -> bool:
+        same_settings = (one.parameters, one.planned) == (other.parameters, other.planned)
+        return one.label == other.label and (one.seed == other.seed or not same_settings)
+
+    def origin(directory: Path) -> str:
+        same_name = {other for other in origins.values() if other.name == directory.name}
+        return directory.name if len(same_name) == 1 else str(directory)
+
+    clashing = {found[a].label for a in found for b in found if origins[a] != origins[b] and differ(found[a], found[b])}
     return [
-        dataclasses.replace(run, label=f"{run.label} ({_origin(origins[key], origins)})")
-        if run.label in clashing
-        else run
+        dataclasses.replace(run, label=f"{run.label} ({origin(origins[key])})") if run.label in clashing else run
         for key, run in found.items()
     ]
-
-
-def _origin(directory: Path, origins: dict[Path, Path]) -> str:
-    same_name = {other for other in origins.values() if other.name == directory.name}
-    return directory.name if len(same_name) == 1 else str(directory)
-
-
-def _differ(one: Run, other: Run) -> bool:
-    same_settings = (one.parameters, one.planned) == (other.parameters, other.planned)
-    return one.label == other.label and (one.seed == other.seed or not same_settings)
-
-
-def last_samples(run: Run) -> list[Sample]:
-    """Return the completions of a run's last evaluation, those of the test split if there are any.
-
-    Raises:
-        ValueError: `samples.jsonl` holds a line that is no sample; the message names the file and the line.
-    """
-    latest: list[Sample] = []
-    for sample in _samples(run.path / "samples.jsonl"):
-        if not latest or sample.step > latest[0].step:
-            latest = [sample]
-        elif sample.step == latest[0].step:
-            latest.append(sample)
-    return [sample for sample in latest if sample.split == "test"] or latest
-
-
-def _samples(path: Path) -> Iterator[Sample]:
-    if not path.exists():
-        return
-    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith("\n"):
-                return  # the line a kill cut short
-            yield _sample(line, f"{path}, line {number}")
-
-
-def _sample(line: str, place: str) -> Sample:
-    try:
-        fields = json.loads(line)
-        return Sample(
-            step=int(fields["step"]),
-            split=str(fields["split"]),
-            problem=str(fields["problem"]),
-            prompt=str(fields["prompt"]),
-            target=str(fields["target"]),
-            completion=str(fields["completion"]),
-            reward=float(fields["reward"]),
-        )
-    except (ValueError, TypeError, KeyError):
-        raise ValueError(f"{place}: not a sample. Remove the line, or the run's directory to start it anew.") from None

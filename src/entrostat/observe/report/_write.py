@@ -1,37 +1,44 @@
-"""Writes the report file."""
+"""Writes the report: records are loaded, told as a story of plain values, and rendered once."""
 
 from __future__ import annotations
 
-import gc
-from collections import Counter
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+import html
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from entrostat.observe.files import replace_text
-from entrostat.observe.report._drawings import drawings
-from entrostat.observe.report._facts import groups, ks
-from entrostat.observe.report._law_panel import law_drawings
-from entrostat.observe.report._load import Run, load
-from entrostat.observe.report._page import page
-from entrostat.observe.report._panels import panels
-from entrostat.observe.report._token_view import token_view
+from entrostat.observe.analysis import findings
+from entrostat.observe.html import ARTICLE, PLOTS, THEME, asset, plotly_script, render, write_page
+from entrostat.observe.report import _answers
+from entrostat.observe.report._groups import Group
+from entrostat.observe.report._load import AnyPath, as_paths, load_runs
+from entrostat.observe.report._sentences import HELD
+from entrostat.observe.report._still import HEIGHT, NAME, WIDTH
+from entrostat.observe.report._story import Story, story
+from entrostat.observe.text import label
+
+_HERE = Path(__file__).parent
+_CURVES = (PLOTS, _HERE / "lines.js", _HERE / "steps.js", _HERE / "page.js")
+_COLORS = 8
+_DASHES = ("solid", "dash", "dot")
+"""Past the last colour, the same colours come dashed."""
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "pentagon")
 
 
-def write_report(directories: Sequence[Path], out: Path, *, scripts: Sequence[str] = ()) -> Path:
+def write_report(paths: AnyPath | Sequence[AnyPath], out: AnyPath | None = None) -> Path:
     """Write one self-contained HTML page about all runs in some directories, from their records alone.
 
     Args:
-        directories: each an output directory with `runs/` in it, or the directory of one run.
-        out: the file to write; its directory must exist. An older file is replaced at once or not at all.
-        scripts: further scripts that the page is to run, after its own.
+        paths: one or several directories, each an output directory with `runs/` in it, or the directory of one run.
+        out: the file to write; `report.html` in the first directory if not given. An older file is replaced at once
+            or not at all.
 
     Returns:
-        `out`.
+        The file.
 
     Raises:
         ValueError: a directory is missing or holds no run, a file in it is damaged, or `out` cannot be written.
-        ImportError: plotly, whose script the page carries, is not installed.
+        ImportError: plotly, whose script the page carries, or jinja2 is not installed.
 
     Example:
         >>> import json, tempfile
@@ -41,65 +48,92 @@ def write_report(directories: Sequence[Path], out: Path, *, scripts: Sequence[st
         ...                                               "steps": 1, "status": "done"}))
         >>> RecordWriter(run / "records.jsonl").write(
         ...     StepRecord(step=1, entropy=0.5, clamped_entropy=0.5, kept_mass=1.0, coef=0.0, bonus=0.0))
-        >>> write_report([run], run / "report.html").name
+        >>> write_report(run).name
         'report.html'
     """
-    plotly = _plotly_script()
-    with _uncollected():
-        text = _written(directories, plotly, scripts)
-    _replace(out, text)
-    return out
+    page = report_page(paths)
+    return write_page(page, Path(out) if out else as_paths(paths)[0] / "report.html")
 
 
-def _written(directories: Sequence[Path], plotly: str, scripts: Sequence[str]) -> str:
-    runs = load(directories)
-    gathered, shown_ks = groups(runs), ks(runs)
-    chosen = panels(shown_ks, _split(runs))
-    drawn = drawings(gathered, chosen)
-    drawn += law_drawings(gathered)
-    keys = {drawing.panel.key for drawing in drawn}
-    absent = [panel for panel in chosen if panel.key not in keys]
-    view = token_view(gathered)
-    return page(
-        gathered, drawn, ks=shown_ks, absent=absent, jobs=_jobs(directories), plotly=plotly, view=view, more=scripts
+def report_page(paths: AnyPath | Sequence[AnyPath], *, scripts: Sequence[str] = ()) -> str:
+    """Return the page that `write_report` writes, with further scripts to run after the page's own."""
+    plotly = plotly_script()  # missing, it is said before anything is read
+    runs = load_runs(paths)
+    jobs = [directory / "job.toml" for directory in dict.fromkeys(as_paths(paths))]
+    texts = [job.read_text(encoding="utf-8", errors="replace") for job in jobs if job.is_file()]
+    return _page(story(runs, texts), plotly, scripts)
+
+
+def _page(told: Story, plotly: str, more: Sequence[str] = ()) -> str:
+    from markupsafe import Markup, escape
+
+    marked = [Markup('<b class="name {}">{}</b>').format(_style(one.color), label(one.label)) for one in told.groups]
+
+    def named(sentence: str) -> Markup:
+        return escape(sentence).format(*marked)
+
+    def plain(sentence: str) -> str:
+        return sentence.format(*(one.label for one in told.groups))
+
+    scripts = [asset(_HERE / "numbers.js")] if told.drawings or told.tokens else []
+    data: dict[str, Any] = {}
+    if told.drawings:
+        scripts = [plotly, *scripts, *map(asset, _CURVES)]
+        data["curves"] = _curve_data(told)
+    if told.tokens:
+        scripts.append(asset(_HERE / "tokens.js"))
+        data["token-data"] = _answers.view_data(told.tokens)
+        data["token-groups"] = [_look(group) for group in told.groups]
+    return render(
+        _HERE / "page.html.j2",
+        styles=[THEME, ARTICLE, _HERE / "page.css"],
+        scripts=[*scripts, *more],
+        data=data,
+        story=told,
+        named=named,
+        plain=plain,
+        style=_style,
+        dash=_dash,
+        text=_answers,
+        rules=findings,
+        held=HELD,
+        size=(WIDTH, HEIGHT),
+        longest=max(len(label(group.label, limit=NAME)) for group in told.groups),
     )
 
 
-@contextmanager
-def _uncollected() -> Generator[None]:
-    # Long runs are tens of millions of small objects and no cycle among them: a collector that looks at all of them
-    # again and again would take longer than everything else.
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
+def _style(color: int | None) -> str:
+    """Return the class that sets a recipe's colour."""
+    return "" if color is None else f"r{color % _COLORS}"
 
 
-def _jobs(directories: Sequence[Path]) -> list[str]:
-    paths = [directory / "job.toml" for directory in dict.fromkeys(directories)]
-    return [path.read_text(encoding="utf-8", errors="replace") for path in paths if path.is_file()]
+def _dash(color: int) -> str:
+    return _DASHES[color // _COLORS % len(_DASHES)]
 
 
-def _split(runs: list[Run]) -> str:
-    # The curve is drawn on the split evaluated most often, the table always on the test split.
-    counts = Counter(item.split for run in runs for item in run.evaluations)
-    return max(sorted(counts), key=lambda split: (counts[split], split == "test"), default="test")
+def _look(group: Group) -> dict[str, Any]:
+    # Plotly reads names as markup, so they are escaped for it.
+    return {
+        "name": html.escape(label(group.label)),
+        "short": html.escape(label(group.label, limit=NAME)),
+        "slot": group.color % _COLORS,
+        "dash": _dash(group.color),
+        "symbol": _SYMBOLS[group.color % _COLORS],
+    }
 
 
-def _plotly_script() -> str:
-    try:
-        from plotly.offline import get_plotlyjs
-    except ImportError:
-        raise ImportError("a report needs plotly: install entrostat with its `report` extra.") from None
-    # A browser hashes a script after it has turned every line break into one "\n".
-    return get_plotlyjs().replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _replace(out: Path, text: str) -> None:
-    try:
-        replace_text(out, text)
-    except OSError as error:
-        raise ValueError(f"cannot write the report to {out}: {error.strerror}.") from None
+def _curve_data(told: Story) -> dict[str, Any]:
+    panels = [
+        {
+            "key": drawing.panel.key,
+            "share": drawing.panel.share,
+            "sparse": drawing.panel.sparse,
+            "log": drawing.log,
+            "named": drawing.panel.section == "entropy",
+            "plane": drawing.reach,
+            "shade": drawing.shade,
+            "lines": drawing.lines,
+        }
+        for drawing in [*told.drawings, *([told.law] if told.law else [])]
+    ]
+    return {"groups": [_look(group) for group in told.groups], "last": told.last, "thin": told.thin, "panels": panels}

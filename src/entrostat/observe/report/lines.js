@@ -5,8 +5,6 @@ const drawing = ({ groups, last, thin }, state) => {
   const touch = matchMedia("(pointer: coarse)").matches;
   const wide = matchMedia("(min-width: 52rem)");
   const longest = Math.max(...groups.map((group) => group.short.length));
-  const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const faded = (hex, alpha) => hex + Math.round(alpha * 255).toString(16).padStart(2, "0");
   const shownLines = (panel, kind) => panel.lines.filter((line) => line.kind === kind && !state.hidden.has(line.g));
   const roomForNames = (panel) => panel.named && wide.matches;
 
@@ -33,7 +31,7 @@ const drawing = ({ groups, last, thin }, state) => {
     const color = style(`--c${group.slot}`);
     const base = { type: "scatter", x: places(line), y: line.y, visible: !state.hidden.has(line.g), hoverinfo: "skip", showlegend: false };
     if (line.kind === "band")
-      return { ...base, mode: "lines", fill: "toself", fillcolor: faded(color, shade(panel)), line: { width: 1, dash: "dot", color: faded(color, 0.6) } };
+      return { ...base, mode: "lines", fill: "toself", fillcolor: faded(color, panel.shade), line: { width: 1, dash: "dot", color: faded(color, 0.6) } };
     if (line.kind === "half")
       return { ...base, mode: "lines", visible: base.visible && state.halves, fill: "toself", fillcolor: faded(color, 0.18), line: { width: 0 } };
     if (panel.plane) return { ...base, ...plane(line, panel, group, color) };
@@ -46,28 +44,23 @@ const drawing = ({ groups, last, thin }, state) => {
     };
   }
 
-  // Bands of several recipes mostly lie over one another; together they are as dark as one.
-  const shade = (panel) => Math.max(0.03, 0.15 / panel.lines.filter(({ kind }) => kind === "band").length);
-
   // Entropy across, performance up: a run is a cloud, its law a line, dashed where it is a forecast.
   function plane(line, panel, group, color) {
-    const told = { hoverinfo: "all", hovertemplate: `%{x:.3~g} nats: %{y:${panel.share ? ".3~p" : ".3~g"}}<extra>${group.name}</extra>` };
-    if (line.kind === "dots") return { ...told, mode: "markers", marker: { size: 5, symbol: group.symbol, color: faded(color, 0.4) } };
+    const hover = { hoverinfo: "all", hovertemplate: `%{x:.3~g} nats: %{y:${panel.share ? ".3~p" : ".3~g"}}<extra>${group.name}</extra>` };
+    if (line.kind === "dots") return { ...hover, mode: "markers", marker: { size: 5, symbol: group.symbol, color: faded(color, 0.4) } };
     if (line.kind === "ceiling")
-      return { ...told, mode: "markers", marker: { size: 10, symbol: group.symbol, color }, error_y: { type: "data", array: line.half, color, thickness: 1.6, width: 5 } };
+      return { ...hover, mode: "markers", marker: { size: 10, symbol: group.symbol, color }, error_y: { type: "data", array: line.half, color, thickness: 1.6, width: 5 } };
     return { mode: "lines", line: { width: 2.4, color, dash: line.kind === "forecast" ? "dot" : "solid" } };
   }
 
   function layout(panel) {
-    const [ink, soft, grid, raised] = ["--ink", "--soft", "--grid", "--raised"].map(style);
     const log = state.log[panel.key];
-    const axis = { color: soft, gridcolor: grid, linecolor: grid, zeroline: false, tickfont: { size: 11.5 }, automargin: true };
+    const axis = plotAxis();
     const step = { range: state.range || [0, last * 1.015], hoverformat: ",d", title: { text: "step", font: { size: 11.5 }, standoff: 4 } };
     const nats = { range: [-0.02 * panel.plane, panel.plane], fixedrange: true, hoverformat: ".3~g", title: { text: "entropy, nats per token", font: { size: 11.5 }, standoff: 4 } };
     return {
-      autosize: true, margin: { l: 8, r: roomForNames(panel) ? 16 + 8 * longest : 8, t: 10, b: 8 }, showlegend: false, hovermode: panel.plane ? "closest" : "x unified", dragmode: touch || panel.plane ? false : "zoom",
-      paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: { family: style("--sans"), color: soft, size: 12 },
-      hoverlabel: { bgcolor: raised, bordercolor: grid, font: { color: ink, size: 12 } },
+      ...plotLayout(), margin: { l: 8, r: roomForNames(panel) ? 16 + 8 * longest : 8, t: 10, b: 8 }, showlegend: false,
+      hovermode: panel.plane ? "closest" : "x unified", dragmode: touch || panel.plane ? false : "zoom",
       xaxis: { ...axis, showgrid: false, showspikes: false, nticks: 7, ticks: "outside", ticklen: 4, showline: true, ...(panel.plane ? nats : step) },
       yaxis: {
         ...axis, fixedrange: true, autorangeoptions: panel.share && !log ? { clipmin: -0.03, clipmax: 1.03 } : undefined, type: log ? "log" : "linear", nticks: 6, ticks: "",

@@ -3,7 +3,7 @@
 // numbers above each plot are those of that step.
 const linkedSteps = (data, { valueAt }) => {
   const slider = document.getElementById("step");
-  const told = document.getElementById("step-told");
+  const output = document.getElementById("step-shown");
   const marks = data.panels.filter(({ plane }) => !plane).map((panel) => {
     const node = document.getElementById(`plot-${panel.key}`);
     const line = document.createElement("i");
@@ -26,8 +26,8 @@ const linkedSteps = (data, { valueAt }) => {
       place(mark);
     });
     slider.value = String(step ?? slider.max);
-    told.textContent = step === null ? "end" : step.toLocaleString("en");
-    slider.setAttribute("aria-valuetext", step === null ? "the end" : `step ${told.textContent}`);
+    output.textContent = step === null ? "end" : step.toLocaleString("en");
+    slider.setAttribute("aria-valuetext", step === null ? "the end" : `step ${output.textContent}`);
   }
 
   function write({ panel, when, ends }, step) {

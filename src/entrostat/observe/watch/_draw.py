@@ -55,7 +55,7 @@ def _colours(runs: Sequence[Seen]) -> dict[str, str]:
 def _row(run: Seen, colour: str) -> Row:
     return Row(
         name=run.name,
-        planned=run.planned,
+        planned=run.described.planned if run.described else None,
         status=run.status,
         last=run.steps[-1] if run.steps else None,
         evaluated=run.evaluations[-1] if run.evaluations else None,

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from entrostat.observe import records
-from entrostat.observe.files import Tail, run_description, run_directories
+from entrostat.observe.files import Tail, run_directories
 from entrostat.observe.records import EvaluationRecord, Record, StepRecord, decode
+from entrostat.observe.report import Run, describe_run
 
 _ENDED = ("done", "stopped", "failed")
 
@@ -18,13 +19,25 @@ class Seen:
     """One run, as far as it has been read."""
 
     path: Path
-    name: str
-    label: str
-    status: str = ""
-    """What `run.json` says; empty for records without one, whose end nobody tells."""
-    planned: int | None = None
+    described: Run | None = None
+    """What `run.json` says; None for records without one, whose end cannot be known."""
     steps: list[StepRecord] = dataclasses.field(default_factory=list[StepRecord])
     evaluations: list[EvaluationRecord] = dataclasses.field(default_factory=list[EvaluationRecord])
+
+    @property
+    def label(self) -> str:
+        """What the reader calls its recipe."""
+        return self.described.label if self.described else self.path.name
+
+    @property
+    def name(self) -> str:
+        """What the reader calls the run."""
+        return f"{self.label} seed {self.described.seed}" if self.described else self.path.name
+
+    @property
+    def status(self) -> str:
+        """Its status; empty where that is unknown."""
+        return self.described.status if self.described else ""
 
     @property
     def ended(self) -> bool:
@@ -32,7 +45,7 @@ class Seen:
         return self.status in _ENDED
 
     def take(self, record: Record) -> None:
-        """Add a record. A run that resumed writes steps again: what was read of them and of later ones goes."""
+        """Add a record. A run that resumed writes steps again: those and all later ones are dropped first."""
         # An evaluation may stand before or after the line of its own step.
         if isinstance(record, StepRecord):
             self.steps = _before(self.steps, record.step)
@@ -84,31 +97,17 @@ class Follower:
             if directory not in self._runs:
                 self._add(directory)
         for run, tail in self._runs.values():
-            _describe(run)
-            _read(run, tail)
+            if (run.path / "run.json").is_file():
+                run.described = describe_run(run.path)
+            try:
+                for line in tail.new_lines():
+                    run.take(decode(line))
+            except ValueError as error:
+                raise ValueError(f"{run.path / 'records.jsonl'}: {error}.") from None
         return [run for run, _ in self._runs.values()]
 
     def _add(self, directory: Path) -> None:
         log = directory / "records.jsonl"
         if log.exists():
-            records.read(log)  # damage is named, with its line
-        self._runs[directory] = (Seen(directory, directory.name, directory.name), Tail(log))
-
-
-def _describe(run: Seen) -> None:
-    path = run.path / "run.json"
-    if not path.is_file():
-        return
-    described = run_description(path)
-    label, seed, planned, status = (described.get(name) for name in ("label", "seed", "steps", "status"))
-    if not (isinstance(label, str) and isinstance(seed, int) and isinstance(planned, int) and isinstance(status, str)):
-        raise ValueError(f"{path} is damaged: it should say `label`, `seed`, `steps` and `status`.")
-    run.label, run.name, run.planned, run.status = label, f"{label} seed {seed}", planned, status
-
-
-def _read(run: Seen, tail: Tail) -> None:
-    try:
-        for line in tail.new_lines():
-            run.take(decode(line))
-    except ValueError as error:
-        raise ValueError(f"{run.path / 'records.jsonl'}: {error}.") from None
+            records.read(log)  # names the damaged line, which a tail cannot
+        self._runs[directory] = (Seen(directory), Tail(log))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from entrostat.observe.report import write_report
+from entrostat.observe.report import report_page
 
 _HOST = "127.0.0.1"
 _LOGS = ("run.json", "records.jsonl", "samples.jsonl", "tokens.jsonl")
@@ -70,9 +69,7 @@ class Page:
         seen = _state(self._path)
         if seen == self._seen:
             return False
-        with tempfile.TemporaryDirectory() as folder:
-            page = write_report([self._path], Path(folder) / "report.html", scripts=[self._keep])
-            self._body = page.read_bytes()
+        self._body = report_page(self._path, scripts=[self._keep]).encode()
         self._seen = seen
         return True
 

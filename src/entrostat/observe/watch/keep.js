@@ -4,7 +4,7 @@
 (() => {
   const KEY = "entrostat-chosen";
   const all = (query) => [...document.querySelectorAll(query)];
-  const told = (node) => node.id || node.dataset.scale || node.textContent.trim();
+  const nameOf = (node) => node.id || node.dataset.scale || node.textContent.trim();
   const pressed = (node) => node.getAttribute("aria-pressed");
   const buttons = all("button[aria-pressed]");
   const folds = all("details");
@@ -12,11 +12,11 @@
   const chosen = JSON.parse(sessionStorage.getItem(KEY) || '{"buttons":[],"folds":[],"radios":[],"range":null,"step":null}');
   const slider = document.getElementById("step");
 
-  buttons.filter((node) => chosen.buttons.includes(told(node))).forEach((node) => node.click());
-  folds.filter((node) => chosen.folds.includes(told(node.querySelector("summary")))).forEach((node) => (node.open = !node.open));
+  buttons.filter((node) => chosen.buttons.includes(nameOf(node))).forEach((node) => node.click());
+  folds.filter((node) => chosen.folds.includes(nameOf(node.querySelector("summary")))).forEach((node) => (node.open = !node.open));
   // Each choice may bring other choices with it, so they are made in their order.
-  chosen.radios.forEach(([name, value]) => {
-    const node = all("input[type=radio]").find((radio) => radio.name === name && radio.value === value);
+  chosen.radios.forEach(([key, value]) => {
+    const node = all("input[type=radio]").find((radio) => radio.name === key && radio.value === value);
     if (node && !node.checked) node.click();
   });
 
@@ -46,8 +46,8 @@
   }
 
   addEventListener("pagehide", () => sessionStorage.setItem(KEY, JSON.stringify({
-    buttons: buttons.filter((node) => pressed(node) !== atFirst.get(node)).map(told),
-    folds: folds.filter((node) => node.open !== atFirst.get(node)).map((node) => told(node.querySelector("summary"))),
+    buttons: buttons.filter((node) => pressed(node) !== atFirst.get(node)).map(nameOf),
+    folds: folds.filter((node) => node.open !== atFirst.get(node)).map((node) => nameOf(node.querySelector("summary"))),
     radios: radios(), range: range(),
     step: slider && slider.value !== slider.max ? slider.value : null, // its right end is the newest step
   })));

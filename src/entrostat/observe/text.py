@@ -1,22 +1,15 @@
-"""Turns values and foreign text into HTML that shows them and does nothing else.
-
-Everything that comes out of a run directory is foreign: labels, settings, and above all what a model wrote. It reaches
-the page through `shown` or `embedded` only.
-"""
+"""How values and foreign text are written for readers: in a terminal, in a sentence, on a page."""
 
 from __future__ import annotations
 
-import html
-import json
 import math
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
 
 from entrostat.observe.analysis.statistics import Estimate
 
 ABSENT = "\N{EN DASH}"
-"""Stands for a value nobody measured."""
+"""Stands for a value that was not measured."""
 PLUS_MINUS = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _STACK = 2  # combining marks in a row that living languages use; more is a tower drawn over the neighbouring lines
@@ -31,45 +24,33 @@ def visible(text: str, *, limit: int = 2000) -> str:
         >>> visible("long", limit=2)
         'lo… (2 more characters)'
     """
+    rest = len(text) - limit
+    if rest > 0:
+        return f"{visible(text[:limit], limit=limit)}… ({rest:,} more characters)"
+    if text.isascii() and text.isprintable():  # nearly all text there is, and the loop below is slow
+        return text
     shown: list[str] = []
     stacked = 0
-    for char in text[:limit]:
+    for char in text:
         category = unicodedata.category(char)
         stacked = stacked + 1 if category in ("Mn", "Me") else 0
         hidden = (category in _INVISIBLE and char != "\n") or stacked > _STACK
         shown.append(f"⟨U+{ord(char):04X}⟩" if hidden else char)
-    rest = len(text) - limit
-    return "".join(shown) + (f"… ({rest:,} more characters)" if rest > 0 else "")
-
-
-def shown(value: object, *, limit: int = 2000) -> str:
-    """Return foreign text as safe HTML, hidden characters spelled out."""
-    return html.escape(visible(str(value), limit=limit))
+    return "".join(shown)
 
 
 def label(text: str, *, limit: int = 48) -> str:
-    """Return a recipe's name as safe HTML, cut where it would no longer fit a line.
+    """Return a recipe's name, cut to a length that fits a line, with no invisible character.
 
     Example:
-        >>> label("<b>"), label("abcdef", limit=4)
-        ('&lt;b&gt;', 'abc…')
+        >>> label("abcdef", limit=4)
+        'abc…'
     """
-    return html.escape(visible(text if len(text) <= limit else text[: limit - 1] + "…"))
-
-
-def embedded(value: Any) -> str:
-    """Return JSON that can stand inside a script element: it has no character with a meaning to HTML.
-
-    Example:
-        >>> embedded({"a": "</script>\\u2028"})
-        '{"a":"\\\\u003c/script\\\\u003e\\\\u2028"}'
-    """
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return visible(text if len(text) <= limit else text[: limit - 1] + "…")
 
 
 def number(value: float | None) -> str:
-    """Return a value in three digits, a dash for none.
+    """Return a value with three digits; a dash for None.
 
     Example:
         >>> number(0.3514), number(12.34), number(0.00042), number(None) == ABSENT
@@ -127,7 +108,7 @@ def with_interval(found: Estimate | None, *, share: bool = False) -> str:
 
 
 def _decimals(half: float) -> int:
-    # Two digits tell all about an interval, and a mean is not known better than that.
+    # An interval is read to two digits, and its mean is not known better than that.
     if half == 0 or not math.isfinite(half):
         return 9
     return max(0, (1 if half < 1 else 2) - math.floor(math.log10(half)))
@@ -167,3 +148,14 @@ def listed(items: Sequence[str], *, most: int = 1000) -> str:
     if len(items) > most:
         items = [*items[:most], f"{len(items) - most} more"]
     return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1] if items else ""
+
+
+def signed(found: Estimate, *, share: bool) -> str:
+    """Return a difference with its sign and its interval; a difference of shares in percentage points.
+
+    Example:
+        >>> signed(Estimate(0.031, None, 1), share=True), signed(Estimate(-0.2, None, 1), share=False)
+        ('+3.1', '−0.200')
+    """
+    text = with_interval(found, share=share).removesuffix("%")
+    return f"+{text}" if found.mean > 0 else text.replace("-", "\N{MINUS SIGN}", 1)

@@ -1,8 +1,10 @@
-"""Reduces runs to the numbers the report speaks about: per run, and per recipe over its seeds."""
+"""Reduces runs to the numbers a report is about: per run, per recipe over its seeds, and between recipes."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Callable, Sequence
 
 from entrostat.observe.analysis.findings import Alarm, alarms, end_mean, start_mean
 from entrostat.observe.analysis.statistics import Estimate, estimate, mean, running_mean
@@ -11,13 +13,12 @@ from entrostat.observe.report._load import Run
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Facts:
-    """The numbers of one run. None where nothing was measured."""
+    """The numbers of one run; None where nothing was measured. Without a qualifier, a mean over the last steps."""
 
     run: Run
     alarms: list[Alarm]
     entropy_start: float | None
     entropy: float | None
-    """Mean over the last steps, as every value without a qualifier here."""
     clamped_entropy: float | None
     kept_mass: float | None
     useless_peak: float | None
@@ -43,6 +44,10 @@ class Facts:
 class Group:
     """The runs of one recipe."""
 
+    index: int
+    """Its place among the recipes of the page."""
+    color: int
+    """Number of its colour and line. The neutral first one is the baseline's; without a baseline it stays unused."""
     label: str
     recipe: str
     description: str
@@ -52,6 +57,11 @@ class Group:
     """The numbers of every run that has steps."""
     final: list[Facts]
     """Those that count for the recipe's last values."""
+
+    @property
+    def name(self) -> str:
+        """What stands for its name in a sentence, until a page fills in the names of all recipes."""
+        return f"{{{self.index}}}"
 
     def over_seeds(self, name: str) -> Estimate | None:
         """Return the mean and interval of one number of the facts."""
@@ -69,10 +79,9 @@ class Group:
             if k in facts.pass_end and k in facts.pass_start
         )
 
-    def with_alarm(self, *kinds: str) -> list[tuple[Facts, Alarm]]:
-        """Return the runs in which one of these findings was made, with the first of them."""
-        pairs = ((facts, [alarm for alarm in facts.alarms if alarm.kind in kinds]) for facts in self.facts)
-        return [(facts, found[0]) for facts, found in pairs if found]
+    def with_alarm(self, kind: str) -> list[tuple[Facts, Alarm]]:
+        """Return the runs in which this finding was made, and the finding."""
+        return [(facts, alarm) for facts in self.facts for alarm in facts.alarms if alarm.kind == kind]
 
 
 def groups(runs: list[Run]) -> list[Group]:
@@ -84,19 +93,52 @@ def groups(runs: list[Run]) -> list[Group]:
     by_label: dict[str, list[Run]] = {}
     for run in runs:
         by_label.setdefault(run.label, []).append(run)
-    return [_group(label, members) for label, members in by_label.items()]
+    found: list[Group] = []
+    for index, (label, members) in enumerate(by_label.items()):
+        known = [facts(run) for run in members if run.steps]
+        found.append(
+            Group(
+                index=index,
+                color=index + (runs[0].recipe != "none"),
+                label=label,
+                recipe=members[0].recipe,
+                description=members[0].description,
+                runs=members,
+                facts=known,
+                final=[item for item in known if item.run.finished] or known,
+            )
+        )
+    return found
 
 
-def _group(label: str, runs: list[Run]) -> Group:
-    known = [facts(run) for run in runs if run.steps]
-    return Group(
-        label=label,
-        recipe=runs[0].recipe,
-        description=runs[0].description,
-        runs=runs,
-        facts=known,
-        final=[item for item in known if item.run.finished] or known,
-    )
+def baseline(groups: Sequence[Group]) -> Group:
+    """Return the recipe all others are compared with: the first without entropy control, if there is one."""
+    return next((group for group in groups if group.recipe == "none"), groups[0])
+
+
+def compared(groups: Sequence[Group]) -> list[Group]:
+    """Return the recipes that share a finished seed with a baseline without entropy control."""
+    base = baseline(groups)
+    seeds = {facts.run.seed for facts in base.final} if base.recipe == "none" else set[int]()
+    return [group for group in groups if group is not base and seeds & {facts.run.seed for facts in group.final}]
+
+
+def paired(group: Group, base: Group, value: Callable[[Facts], float | None]) -> Estimate | None:
+    """Return the mean difference over the seeds that both have, with its interval; None without such a seed.
+
+    Pairing takes out what a seed does to every recipe alike.
+
+    Formula:
+        d_s = value(group, seed s) - value(base, seed s)        mean d ± t(0.975; n - 1) s_d / sqrt(n)
+    """
+    there = {facts.run.seed: value(facts) for facts in base.final}
+    both = [(value(facts), there.get(facts.run.seed)) for facts in group.final]
+    return estimate(here - other for here, other in both if here is not None and other is not None)
+
+
+def clear(found: Estimate) -> bool:
+    """Return whether the interval leaves out zero; one seed is never clear."""
+    return found.half is not None and not found.low <= 0 <= found.high
 
 
 def start_model(runs: list[Run], k: str) -> Estimate | None:
@@ -124,38 +166,42 @@ def ks(runs: list[Run]) -> list[str]:
 
 def facts(run: Run) -> Facts:
     """Compute the numbers of one run."""
-    entropy, useless = _values(run, "entropy"), _values(run, "useless_mass")
-    removed = [record.entropy - record.clamped_entropy for record in run.steps]
+
+    def values(name: str) -> list[float]:
+        return [value for _, value in run.series(name)]
+
+    def last(name: str) -> float | None:
+        return end_mean(values(name))
+
+    entropy, clamped, kept = (run.columns[name] for name in ("entropy", "clamped_entropy", "kept_mass"))
+    useless = values("useless_mass")
     return Facts(
         run=run,
         alarms=alarms(run.curves),
-        entropy_start=start_mean(entropy),
-        entropy=end_mean(entropy),
-        clamped_entropy=end_mean(_values(run, "clamped_entropy")),
-        kept_mass=end_mean(_values(run, "kept_mass")),
+        entropy_start=start_mean(values("entropy")),
+        entropy=last("entropy"),
+        clamped_entropy=last("clamped_entropy"),
+        kept_mass=last("kept_mass"),
         useless_peak=max(running_mean(useless, min(10, len(useless))), default=None) if useless else None,
         useless_mass=end_mean(useless),
-        reward=end_mean(_values(run, "reward")),
-        silent_groups=end_mean(_values(run, "silent_groups")),
+        reward=last("reward"),
+        silent_groups=last("silent_groups"),
         in_band=_in_band(run),
-        removed_mass=mean(1 - record.kept_mass for record in run.steps),
-        removed_entropy=mean(removed),
+        removed_mass=mean(1 - mass for mass in kept),
+        removed_entropy=mean(whole - part for whole, part in zip(entropy, clamped, strict=True)),
         entropy_mean=mean(entropy),
         pass_start=_pass_at(run, last=False),
         pass_end=_pass_at(run, last=True),
     )
 
 
-def _values(run: Run, name: str) -> list[float]:
-    return [value for _, value in run.series(name)]
-
-
 def _in_band(run: Run) -> float | None:
     warmup = run.curves.setting("warmup") or 0
+    columns = (run.columns[name] for name in ("band_low", "clamped_entropy", "band_high"))
     inside = [
-        record.band_low <= record.clamped_entropy <= record.band_high
-        for record in run.steps
-        if record.step > warmup and record.band_low is not None and record.band_high is not None
+        low <= entropy <= high
+        for step, low, entropy, high in zip(run.steps, *columns, strict=True)
+        if step > warmup and not (math.isnan(low) or math.isnan(high))
     ]
     return sum(inside) / len(inside) if inside else None
 
