@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from entrostat.errors import require, require_count, require_finite, sentence, unknown_name
+from entrostat.errors import require, require_choice, require_count, require_finite, sentence, unknown_name
 
 
 def test_the_sentence() -> None:
@@ -41,3 +41,10 @@ def test_counts_only(value: Any, error: type[Exception]) -> None:
 
 def test_an_unknown_name_without_a_near_one() -> None:
     assert str(unknown_name("recipe", "zzz", ["aent"])) == "unknown recipe 'zzz'. Known: aent."
+
+
+def test_a_choice_shows_the_nearest() -> None:
+    shapes = Literal["linear", "cosine"]
+    require_choice("shape", "cosine", shapes)
+    with pytest.raises(ValueError, match="unknown shape 'cosin'. Did you mean 'cosine'\\? Known: cosine, linear"):
+        require_choice("shape", "cosin", shapes)

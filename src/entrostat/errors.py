@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 
 def sentence(name: str, rule: str, value: object, remedy: str = "") -> str:
@@ -56,6 +56,17 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> ValueError:
     near = difflib.get_close_matches(name, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return ValueError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names)}.")
+
+
+def require_choice(name: str, value: str, choices: Any) -> None:
+    """Raise unless `value` is one of the strings of `choices`, a `Literal`; the error shows the nearest one.
+
+    Example:
+        >>> from typing import Literal
+        >>> require_choice("shape", "linear", Literal["linear", "cosine"])
+    """
+    if value not in get_args(choices):
+        raise unknown_name(name, value, get_args(choices))
 
 
 def require_fields(owner: str, wanted: Iterable[str], saved: object) -> None:

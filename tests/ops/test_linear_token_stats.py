@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from entrostat.ops import Head, Support, TokenStats, _native, _native_rows, head_stats, linear_token_stats
+from entrostat.ops import Head, Support, TokenStats, _native, head_stats, linear_token_stats
 from entrostat.ops._reference import reference_token_stats
 
 SUPPORTS = [{}, {"clamp": 0.3}, {"top_k": 5}, {"top_p": 0.8}]
@@ -263,6 +263,6 @@ def test_bad_input_is_refused(change: dict[str, object], error: type[Exception],
 def test_a_first_call_under_autocast_does_not_lose_the_compiled_code() -> None:
     if isinstance(_native.library(), str):
         pytest.skip("no C compiler")
-    _native_rows.missing.cache_clear()
+    _native.missing.cache_clear()
     with torch.autocast("cpu", torch.bfloat16):
-        assert _native_rows.missing() is None
+        assert _native.missing() is None

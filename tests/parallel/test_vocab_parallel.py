@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from entrostat.ops import vocab_parallel_token_stats
-from entrostat.ops._parallel_cut import from_code, ordered_code
+from entrostat.ops._vocab_parallel import from_code, ordered_code
 
 SCRIPT = Path(__file__).with_name("vocab_parallel_script.py")
 TOLERANCE = {"float32": (2e-6, 2e-6), "float64": (1e-13, 1e-13), "bfloat16": (2e-6, 8e-3)}
@@ -68,7 +68,7 @@ def test_the_number_of_collectives_does_not_grow_with_the_rows(ranks: list[dict[
 @pytest.mark.parametrize(
     ("mistake", "says"),
     [
-        ("integers", ["rank 1 of the group refused", "TypeError: `local_logits` must have a floating dtype"]),
+        ("integers", ["rank 1 of the group rejected", "TypeError: `local_logits` must have a floating dtype"]),
         ("rows", ["agree on the number of rows"] * 2),
         ("dtype", ["agree on the logits' dtype"] * 2),
         ("settings", ["agree on the settings"] * 2),
@@ -77,7 +77,7 @@ def test_the_number_of_collectives_does_not_grow_with_the_rows(ranks: list[dict[
         ("shape", ["`targets` must have the rows' shape (3,)"] * 2),
         ("two rules", ["exclude each other"] * 2),
         ("cold", ["`temperature` must be positive"] * 2),
-        ("empty shard", ["rank 1 of the group refused", "at least one token per rank"]),
+        ("empty shard", ["rank 1 of the group rejected", "V >= 1"]),
     ],
 )
 def test_a_mistake_on_one_rank_is_an_error_on_all(ranks: list[dict[str, Any]], mistake: str, says: list[str]) -> None:

@@ -6,46 +6,27 @@ state = controller.update(state, entropy=0.12)      # once per window, with the 
 controller.coefficient(state)                       # any number of times
 """
 
-from typing import Any
-
 from entrostat.controllers._anchored import Anchored as Anchored
 from entrostat.controllers._annealed import Annealed as Annealed
 from entrostat.controllers._band import Band as Band
+from entrostat.controllers._band import resolved_band as resolved_band
 from entrostat.controllers._base import Controller as Controller
 from entrostat.controllers._base import NonFiniteEntropyWarning as NonFiniteEntropyWarning
-from entrostat.controllers._checkpoint import state_from_dict as state_from_dict
-from entrostat.controllers._checkpoint import state_to_dict as state_to_dict
+from entrostat.controllers._base import needs_total as needs_total
+from entrostat.controllers._base import state_from_dict as state_from_dict
+from entrostat.controllers._base import state_to_dict as state_to_dict
+from entrostat.controllers._base import with_total as with_total
 from entrostat.controllers._constant import Constant as Constant
 from entrostat.controllers._dual import Dual as Dual
 from entrostat.controllers._hysteresis import Hysteresis as Hysteresis
 from entrostat.controllers._proportional import Proportional as Proportional
 from entrostat.controllers._proportional_integral import ProportionalIntegral as ProportionalIntegral
 from entrostat.controllers._relay import Relay as Relay
-from entrostat.controllers._resolved_band import resolved_band as resolved_band
 from entrostat.controllers._schedule import Schedule as Schedule
 from entrostat.controllers._squared_anchor import SquaredAnchor as SquaredAnchor
 from entrostat.controllers._step import Step as Step
-from entrostat.controllers._total import needs_total as needs_total
-from entrostat.controllers._total import with_total as with_total
-
-CONTROLLERS: dict[str, type[Controller[Any]]] = {
-    "anchored": Anchored,
-    "annealed": Annealed,
-    "band": Band,
-    "constant": Constant,
-    "dual": Dual,
-    "hysteresis": Hysteresis,
-    "proportional": Proportional,
-    "proportional_integral": ProportionalIntegral,
-    "relay": Relay,
-    "schedule": Schedule,
-    "squared_anchor": SquaredAnchor,
-    "step": Step,
-}
-"""Every control law by the name a TOML file uses for it; in Python, pass the object."""
 
 __all__ = [
-    "CONTROLLERS",
     "Anchored",
     "Annealed",
     "Band",

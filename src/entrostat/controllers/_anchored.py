@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 from entrostat.controllers._base import clip, measured, require_box, require_nonnegative
-from entrostat.errors import require, require_count, require_finite, unknown_name
+from entrostat.errors import require, require_choice, require_count, require_finite
 
 AnchoredForm = Literal["proportional", "sign"]
 
@@ -75,8 +75,7 @@ class Anchored:
         require_count("anchor_updates", self.anchor_updates, least=1)
         bounded = max(self.initial, self.floor) if self.ceiling is None else self.ceiling
         require_box(floor=self.floor, initial=self.initial, ceiling=bounded)
-        if self.form not in get_args(AnchoredForm):
-            raise unknown_name("form", self.form, get_args(AnchoredForm))
+        require_choice("form", self.form, AnchoredForm)
 
     def init(self) -> AnchoredState:
         """Return the state with the initial coefficient."""
@@ -94,10 +93,10 @@ class Anchored:
 
     def update(self, state: AnchoredState, *, entropy: float) -> AnchoredState:
         """Return the state after one window; `entropy` is its global mean in nats per token."""
-        value = measured(entropy)
-        if value is None:
+        if (value := measured(entropy)) is None:
             return state
         updates, target = state.updates + 1, self.target(state)
+        # The anchor is still being measured: no target to be above or below, so the coefficient waits.
         if target is None:
             return state._replace(updates=updates, anchor_sum=state.anchor_sum + value)
         ceiling = math.inf if self.ceiling is None else self.ceiling

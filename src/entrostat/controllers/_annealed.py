@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
-from entrostat.controllers._base import RUN_LENGTH, Controller, measured
-from entrostat.errors import require, require_count, require_finite, sentence, unknown_name
+from entrostat.controllers._base import RUN_LENGTH, Controller, bound_total, measured, require_total
+from entrostat.errors import require, require_choice, require_finite
 
 AnnealedShape = Literal["linear", "step"]
 
@@ -65,10 +65,8 @@ class Annealed:
 
     def __post_init__(self) -> None:
         require(0 < require_finite("last", self.last) <= 1, "last", "lie in (0, 1]", self.last)
-        if self.shape not in get_args(AnnealedShape):
-            raise unknown_name("shape", self.shape, get_args(AnnealedShape))
-        if self.total is not None:
-            require_count("total", self.total, least=1)
+        require_choice("shape", self.shape, AnnealedShape)
+        require_total(self.total)
 
     def init(self) -> AnnealedState:
         """Return the state before the first update."""
@@ -80,8 +78,7 @@ class Annealed:
 
     def update(self, state: AnnealedState, *, entropy: float) -> AnnealedState:
         """Return the state after one window; the wrapped state moves only before the annealed part."""
-        value = measured(entropy)
-        if value is None:
+        if (value := measured(entropy)) is None:
             return state
         window = state.updates + 1
         held = self._factor(window) < 1
@@ -90,10 +87,8 @@ class Annealed:
 
     def _factor(self, window: int) -> float:
         """Return the factor of window number `window`, counted from 1."""
-        if self.total is None:
-            remedy = "Bind the length of the run: `with_total(controller, total)`."
-            raise ValueError(sentence("total", "be known before the coefficient is", None, remedy))
-        annealed = max(1, round(self.last * self.total))
-        if window <= self.total - annealed:
+        total = bound_total(self.total)
+        annealed = max(1, round(self.last * total))
+        if window <= total - annealed:
             return 1.0
-        return max(0, self.total - window) / annealed if self.shape == "linear" else 0.0
+        return max(0, total - window) / annealed if self.shape == "linear" else 0.0

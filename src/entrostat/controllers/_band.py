@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from entrostat.controllers._base import clip, measured, require_box, require_nonnegative
+from entrostat.controllers._annealed import Annealed
+from entrostat.controllers._base import Controller, clip, measured, require_box, require_nonnegative
 from entrostat.errors import require, require_count, sentence
 
 _PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
@@ -108,13 +109,13 @@ class Band:
 
     def update(self, state: BandState, *, entropy: float) -> BandState:
         """Return the state after one window; `entropy` is its global mean in nats per token."""
-        value = measured(entropy)
-        if value is None:
+        if (value := measured(entropy)) is None:
             return state
         updates, band = state.updates + 1, self.band(state)
         if updates <= self.warmup or band is None:
             return state._replace(updates=updates, warmup_sum=state.warmup_sum + value)
         low, high = band
+        # At most one of the two is not 0; inside the band both are, and the coefficient stays where it is.
         outside = min(0.0, value - low) + max(0.0, value - high)
         return state._replace(updates=updates, coef=clip(state.coef - self.rate * outside, self.floor, self.ceiling))
 
@@ -128,3 +129,27 @@ def _edge(name: str, value: float | str) -> float:
     if percent is None:
         raise ValueError(sentence(name, 'be nats or a percentage such as "40%"', value))
     return float(percent[1]) / 100
+
+
+def resolved_band(controller: Controller[Any], state: Any) -> tuple[float, float] | None:
+    """Return the edges, nats per token, that the controller keeps the entropy between right now.
+
+    Args:
+        controller: any controller; a wrapper answers for the one it wraps.
+        state: its state.
+
+    Returns:
+        `(low, high)`; `None` if the law has no band or still measures it.
+
+    Example:
+        >>> aent = Band(low=0.15, high=0.24, rate=0.002, floor=6e-4, ceiling=9e-3, initial=0.002)
+        >>> resolved_band(aent, aent.init())
+        (0.15, 0.24)
+    """
+    match controller:
+        case Band():
+            return controller.band(state)
+        case Annealed():
+            return resolved_band(controller.controller, state.inner)
+        case _:
+            return None

@@ -74,8 +74,7 @@ class Dual:
 
     def update(self, state: DualState, *, entropy: float) -> DualState:
         """Return the state after one window; `entropy` is its global mean in nats per token."""
-        value = measured(entropy)
-        if value is None:
+        if (value := measured(entropy)) is None:
             return state
         step = self.rate * (self.target - value) * (state.coef if self.through_exp else 1.0)
         # Bounded before exp, which overflows past 709, and after, since exp(log(x)) may miss x by a rounding.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import NamedTuple
 
-from entrostat.controllers._base import RUN_LENGTH, measured
-from entrostat.errors import require, require_count, require_finite, sentence
+from entrostat.controllers._base import RUN_LENGTH, bound_total, measured, require_total
+from entrostat.errors import require, require_finite
 
 
 class HysteresisState(NamedTuple):
@@ -56,8 +56,7 @@ class Hysteresis:
     def __post_init__(self) -> None:
         inside = 0 < require_finite("fraction", self.fraction) < 1
         require(inside, "fraction", "lie in (0, 1)", self.fraction)
-        if self.total is not None:
-            require_count("total", self.total, least=1)
+        require_total(self.total)
 
     def init(self) -> HysteresisState:
         """Return the state with the switch off."""
@@ -69,16 +68,12 @@ class Hysteresis:
 
     def edges(self, state: HysteresisState) -> tuple[float, float]:
         """Return the low and the high edge in force, nats per token."""
-        if self.total is None:
-            remedy = "Bind the length of the run: `with_total(controller, total)`."
-            raise ValueError(sentence("total", "be known before the edges are", None, remedy))
         low = self.fraction * state.initial
-        return low, low + (state.initial - low) * max(0.0, 1 - state.updates / self.total)
+        return low, low + (state.initial - low) * max(0.0, 1 - state.updates / bound_total(self.total))
 
     def update(self, state: HysteresisState, *, entropy: float) -> HysteresisState:
         """Return the state after one window; `entropy` is its global mean in nats per token."""
-        value = measured(entropy)
-        if value is None:
+        if (value := measured(entropy)) is None:
             return state
         initial = state.initial if state.updates else value
         moved = HysteresisState(updates=state.updates + 1, initial=initial, raising=state.raising)

@@ -65,7 +65,6 @@ class Proportional:
 
     def update(self, state: ProportionalState, *, entropy: float) -> ProportionalState:
         """Return the state after one window; `entropy` is its global mean in nats per token."""
-        value = measured(entropy)
-        if value is None:
+        if (value := measured(entropy)) is None:
             return state
         return ProportionalState(coef=clip(self.offset + self.gain * (self.target - value), self.floor, self.ceiling))

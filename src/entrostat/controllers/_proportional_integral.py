@@ -76,11 +76,11 @@ class ProportionalIntegral:
 
     def update(self, state: ProportionalIntegralState, *, entropy: float) -> ProportionalIntegralState:
         """Return the state after one window; `entropy` is its global mean in nats per token."""
-        value = measured(entropy)
-        if value is None:
+        if (value := measured(entropy)) is None:
             return state
         error = value - self.target
         wanted = self.kp * error + self.ki * state.integral
+        # An error that pushes a saturated coefficient on would have to be integrated away again later.
         winding = self.anti_windup and abs(wanted) >= self.limit and wanted * error > 0
         return ProportionalIntegralState(
             coef=clip(wanted, -self.limit, self.limit),

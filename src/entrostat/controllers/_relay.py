@@ -64,7 +64,6 @@ class Relay:
 
     def update(self, state: RelayState, *, entropy: float) -> RelayState:
         """Return the state after one window; `entropy` is its global mean in nats per token."""
-        value = measured(entropy)
-        if value is None:
+        if (value := measured(entropy)) is None:
             return state
         return RelayState(low=value < self.threshold or (self.inclusive and value == self.threshold))

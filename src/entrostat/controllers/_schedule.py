@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 from entrostat.controllers._base import measured
-from entrostat.errors import require_count, require_finite, unknown_name
+from entrostat.errors import require_choice, require_count, require_finite
 
 ScheduleShape = Literal["linear", "cosine"]
 
@@ -57,8 +57,7 @@ class Schedule:
         require_finite("start", self.start)
         require_finite("end", self.end)
         require_count("steps", self.steps, least=1)
-        if self.shape not in get_args(ScheduleShape):
-            raise unknown_name("shape", self.shape, get_args(ScheduleShape))
+        require_choice("shape", self.shape, ScheduleShape)
 
     def init(self) -> ScheduleState:
         """Return the state before the first update."""
@@ -67,7 +66,7 @@ class Schedule:
     def coefficient(self, state: ScheduleState) -> float:
         """Return the coefficient at this time."""
         if state.updates >= self.steps:
-            return float(self.end)
+            return float(self.end)  # Exactly the end, not start + (end - start), which rounding may move.
         x = state.updates / self.steps
         done = x if self.shape == "linear" else (1 - math.cos(math.pi * x)) / 2
         return self.start + (self.end - self.start) * done

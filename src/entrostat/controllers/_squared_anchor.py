@@ -61,8 +61,8 @@ class SquaredAnchor:
 
     def update(self, state: SquaredAnchorState, *, entropy: float) -> SquaredAnchorState:
         """Return the state after one window; `entropy` is its global mean in nats."""
-        value = measured(entropy)
-        if value is None:
+        if (value := measured(entropy)) is None:
             return state
+        # A flag, not "anchor == 0": an entropy of exactly 0 is a measurement too.
         anchor = state.anchor if state.anchored else value
         return SquaredAnchorState(coef=2.0 * self.beta * (value - anchor), anchor=anchor, anchored=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 from entrostat.controllers._base import clip, measured, require_box, require_nonnegative
-from entrostat.errors import unknown_name
+from entrostat.errors import require_choice
 
 StepVariant = Literal["skywork", "trl"]
 
@@ -70,8 +70,7 @@ class Step:
         require_nonnegative("target", self.target)
         require_nonnegative("delta", self.delta)
         require_box(floor=self.floor, initial=self.initial, ceiling=self.ceiling)
-        if self.variant not in get_args(StepVariant):
-            raise unknown_name("variant", self.variant, get_args(StepVariant))
+        require_choice("variant", self.variant, StepVariant)
 
     def init(self) -> StepState:
         """Return the state with the initial coefficient."""
@@ -83,9 +82,9 @@ class Step:
 
     def update(self, state: StepState, *, entropy: float) -> StepState:
         """Return the state after one window; `entropy` is its global mean in nats per token."""
-        value = measured(entropy)
-        if value is None:
+        if (value := measured(entropy)) is None:
             return state
+        # The coefficient moves while the gate is shut too: it is ready when the entropy falls below the target again.
         below = value < self.target or (self.variant == "trl" and value == self.target)
         moved = state.coef + (self.delta if below else -self.delta)
         return StepState(coef=clip(moved, self.floor, self.ceiling), active=below)

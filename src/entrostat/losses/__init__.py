@@ -5,11 +5,11 @@ from entrostat.losses._advantage_flow import advantage_flow_matching as advantag
 from entrostat.losses._clipped_surrogate import TokenLoss as TokenLoss
 from entrostat.losses._clipped_surrogate import clipped_surrogate as clipped_surrogate
 from entrostat.losses._peak_weights import peak_weights as peak_weights
+from entrostat.losses._reduce import Tally as Tally
 from entrostat.losses._reduce import token_mean as token_mean
 from entrostat.losses._sequence_entropy import SequenceEstimator as SequenceEstimator
 from entrostat.losses._sequence_entropy import sequence_entropy as sequence_entropy
 from entrostat.losses._sequence_entropy import sequence_entropy_surrogate as sequence_entropy_surrogate
-from entrostat.losses._tally import Tally as Tally
 
 __all__ = [
     "SequenceEstimator",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from entrostat.errors import sentence
+from entrostat.errors import require_choice, sentence
 
 SequenceEstimator = Literal["crude", "smoothed", "smoothed_unbiased"]
 """Ways to estimate the gradient of a sequence's entropy."""
@@ -94,17 +94,13 @@ def sequence_entropy_surrogate(
         return -logprobs.sum(-1, keepdim=True).detach() * logprobs
     if estimator == "smoothed":
         return entropy
-    return entropy + _after(entropy.detach()) * logprobs
-
-
-def _after(values: Tensor) -> Tensor:
-    """Return, at each position, the sum of all later values of the row."""
-    return values.flip(-1).cumsum(-1).flip(-1) - values
+    later = entropy.detach()
+    later = later.flip(-1).cumsum(-1).flip(-1) - later  # at each position, the sum of all later values of the row
+    return entropy + later * logprobs
 
 
 def _check(logprobs: Tensor, entropy: Tensor, mask: Tensor, estimator: str) -> None:
-    if estimator not in get_args(SequenceEstimator):
-        raise ValueError(sentence("estimator", f"be one of {', '.join(get_args(SequenceEstimator))}", estimator))
+    require_choice("estimator", estimator, SequenceEstimator)
     for name, value in (("entropy", entropy), ("mask", mask)):
         if value.shape != logprobs.shape:
             raise ValueError(sentence(name, f"have the shape of `logprobs`, {tuple(logprobs.shape)}", value.shape))

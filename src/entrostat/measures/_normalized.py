@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from entrostat.errors import require_count, sentence
-from entrostat.measures._shannon import shannon
-from entrostat.ops import Support
+from entrostat.measures._entropy import Measure, shannon
 
 
 def normalized(logits: Tensor, *, allowed: Tensor | None = None, temperature: float = 1.0) -> Tensor:
@@ -53,7 +52,7 @@ def normalized(logits: Tensor, *, allowed: Tensor | None = None, temperature: fl
 
 
 @dataclass(frozen=True, kw_only=True)
-class Normalized:
+class Normalized(Measure):
     """`normalized` as a measure a recipe can hold; every token whose logit is not `-inf` is allowed.
 
     Args:
@@ -71,11 +70,6 @@ class Normalized:
     def __post_init__(self) -> None:
         if self.tokens is not None:
             require_count("tokens", self.tokens, least=1)
-
-    @property
-    def support(self) -> Support | None:
-        """Every token counts."""
-        return None
 
     def fused_scale(self, vocab: int) -> float | None:
         """One over the largest entropy, with the floor."""

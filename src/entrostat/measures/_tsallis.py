@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from entrostat.errors import require, require_finite
-from entrostat.ops import Support, tsallis_entropy
+from entrostat.measures._entropy import Measure
+from entrostat.ops import tsallis_entropy
 
 
 def tsallis(logits: Tensor, *, q: float, temperature: float = 1.0) -> Tensor:
@@ -43,7 +44,7 @@ def tsallis(logits: Tensor, *, q: float, temperature: float = 1.0) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tsallis:
+class Tsallis(Measure):
     """`tsallis` as a measure a recipe can hold.
 
     Args:
@@ -59,11 +60,6 @@ class Tsallis:
 
     def __post_init__(self) -> None:
         require(require_finite("q", self.q) > 0, "q", "be positive", self.q)
-
-    @property
-    def support(self) -> Support | None:
-        """Every token counts."""
-        return None
 
     def fused_scale(self, vocab: int) -> float | None:
         """Only q = 1 is a multiple of the Shannon entropy."""

@@ -21,8 +21,7 @@ import torch
 from torch import Tensor
 
 from entrostat.errors import require, require_count, require_finite, sentence
-from entrostat.ops._backend import pick
-from entrostat.ops._chunks import backward_chunks, forward_chunks, row_slices, slice_grads, stack_chunks
+from entrostat.ops._backend import Sweep, pick, row_slices, slice_grads, stack_chunks
 from entrostat.ops._rows import RowGrads, RowStats, compute_dtype
 from entrostat.ops._support import Support, check_targets, check_temperature, support_of
 from entrostat.ops._token_stats import TokenStats
@@ -82,10 +81,6 @@ class Head:
     chunk_rows: int | None = None
     gathered: Callable[[Tensor, Tensor | None], AbstractContextManager[Any]] = lambda weight, bias: nullcontext()
     backend: str | None = None
-
-    def rows_at_once(self, vocab: int) -> int:
-        """Rows worked on at a time."""
-        return self.chunk_rows or rows_per_chunk(vocab)
 
     def logits(self, z: Tensor) -> tuple[Tensor, float]:
         """Return `x` and `scale` with logits `scale * x`, from a product `z [n, V]`; `x` is `z` without a softcap."""
@@ -155,10 +150,12 @@ def linear_token_stats(
     pick(hidden, backend)
     if chunk_rows is not None:
         require_count("chunk_rows", chunk_rows, least=1)
+    if softcap is not None:
+        require(require_finite("softcap", softcap) > 0, "softcap", "be positive", softcap)
     head = Head(
         support=support_of(clamp, top_k, top_p),
         temperature=check_temperature(temperature),
-        softcap=None if softcap is None else _positive("softcap", softcap),
+        softcap=softcap,
         logit_scale=require_finite("logit_scale", logit_scale),
         chunk_rows=chunk_rows,
         backend=backend,
@@ -168,16 +165,12 @@ def linear_token_stats(
 
 
 class HeadStats(NamedTuple):
-    """Statistics of next-token distributions from a fused head, each `[N]`; the first four carry gradients."""
+    """`TokenStats` of rows, each `[N]`, with gradients, and the mass on watched tokens."""
 
     logprobs: Tensor
-    """Log-probability of the target, nats."""
     entropy: Tensor
-    """Shannon entropy of the full distribution, nats."""
     clamped_entropy: Tensor
-    """Shannon entropy of the kept tokens, renormalised, nats; equals `entropy` where nothing is dropped."""
     kept_mass: Tensor
-    """Probability of the kept tokens before they are renormalised, in (0, 1]."""
     watched_mass: Tensor
     """Probability of the watched tokens, without gradient; 0 if none are watched."""
 
@@ -214,28 +207,17 @@ def head_stats(
     return HeadStats(*_LinearTokenStats.apply(hidden, weight, bias, targets, head, watched))
 
 
-def _positive(name: str, value: float) -> float:
-    number = require_finite(name, value)
-    require(number > 0, name, "be positive", value)
-    return number
-
-
 def _check_operands(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> None:
     for name, operand in {"hidden": hidden, "weight": weight, "bias": bias}.items():
         if operand is not None and not operand.is_floating_point():
             raise TypeError(sentence(name, "have a floating dtype", operand.dtype))
-    require(
-        weight.dim() == 2 and weight.shape[0] >= 2, "weight", "have the shape [V, D] with V >= 2", tuple(weight.shape)
-    )
-    features = weight.shape[1]
-    require(
-        hidden.dim() >= 1 and hidden.shape[-1] == features,
-        "hidden",
-        f"have the shape [..., {features}]",
-        tuple(hidden.shape),
-    )
+    matrix = weight.dim() == 2 and weight.shape[0] >= 2
+    require(matrix, "weight", "have the shape [V, D] with V >= 2", tuple(weight.shape))
+    vocab, features = weight.shape
+    fits = hidden.dim() >= 1 and hidden.shape[-1] == features
+    require(fits, "hidden", f"have the shape [..., {features}]", tuple(hidden.shape))
     if bias is not None:
-        require(bias.shape == weight.shape[:1], "bias", f"have the shape [{weight.shape[0]}]", tuple(bias.shape))
+        require(bias.shape == (vocab,), "bias", f"have the shape [{vocab}]", tuple(bias.shape))
     check_targets(targets, hidden.shape[:-1])
 
 
@@ -251,15 +233,16 @@ class _LinearTokenStats(torch.autograd.Function):
         watched: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         ctx.set_materialize_grads(False)
-        dtype = _product_dtype(hidden)
+        device = hidden.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
         weight_, bias_ = weight.to(dtype), None if bias is None else bias.to(dtype)
         keep = any(ctx.needs_input_grad) and len(hidden) * len(weight) * dtype.itemsize <= KEPT_PRODUCT_BYTES
         parts: list[RowStats] = []
         ctx.products = []
-        for rows in row_slices(len(hidden), head.rows_at_once(len(weight))):
+        for rows in row_slices(len(hidden), head.chunk_rows or rows_per_chunk(len(weight))):
             z = _product(hidden[rows].to(dtype), weight_, bias_)
             x, scale = head.logits(z)
-            parts.append(forward_chunks(pick(x, head.backend), x, targets[rows], head.support, scale, watched))
+            parts.append(Sweep(pick(x, head.backend), head.support, scale).forward(x, targets[rows], watched))
             if keep:
                 ctx.products.append(z)
         stats = stack_chunks(parts, hidden)
@@ -287,7 +270,7 @@ def _head_gradients(ctx: Any, row_grads: RowGrads) -> tuple[Tensor | None, Tenso
     grad_hidden = torch.empty_like(hidden) if wants_hidden else None
     grad_weight = torch.zeros_like(weight, dtype=compute_dtype(weight.dtype)) if wants_weight else None
     grad_bias = torch.zeros_like(bias, dtype=compute_dtype(bias.dtype)) if bias is not None and wants_bias else None
-    for rows in row_slices(len(hidden), head.rows_at_once(len(weight))):
+    for rows in row_slices(len(hidden), head.chunk_rows or rows_per_chunk(len(weight))):
         hidden_ = hidden[rows].to(dtype)
         z = next(products, None)
         if z is None:
@@ -310,7 +293,7 @@ def _head_gradients(ctx: Any, row_grads: RowGrads) -> tuple[Tensor | None, Tenso
 def _product_gradient(z: Tensor, targets: Tensor, stats: RowStats, grads: RowGrads, head: Head) -> Tensor:
     """Return the derivative by the product `z`, in its dtype, destroying `z`."""
     x, scale = head.logits(z)
-    backward_chunks(pick(x, head.backend), x, x, targets, stats, grads, head.support, scale)
+    Sweep(pick(x, head.backend), head.support, scale).backward(x, x, targets, stats, grads)
     return x if head.softcap is None else head.pull_back_(x, z).to(z.dtype)
 
 
@@ -320,11 +303,6 @@ def _accumulate(total: Tensor, left: Tensor, right: Tensor) -> None:
         torch.addmm(total, left, right, out_dtype=total.dtype, out=total)
     else:
         total.addmm_(left.to(total.dtype), right.to(total.dtype))
-
-
-def _product_dtype(hidden: Tensor) -> torch.dtype:
-    device = hidden.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
 
 
 def _product(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

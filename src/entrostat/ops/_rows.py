@@ -33,7 +33,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from entrostat.ops._support import IGNORED, Support, check_target_range, cut, weights
+from entrostat.ops._support import IGNORED, Support, cut, weights
 
 BANNED = -1e30
 """Stands for -inf: far below any logit, yet times zero it is zero. Representable in fp32 and bf16."""
@@ -89,29 +89,23 @@ def working_copy(z: Tensor, scale: float) -> Tensor:
     return mark_banned(x if scale == 1 else x.mul_(scale))
 
 
-def rule(support: Support | None, vocab: int) -> Support | None:
-    """The support, or None if it drops nothing of a vocabulary of this size."""
-    return None if support is None or support.keeps_all(vocab) else support
-
-
 def streams(z: Tensor) -> bool:
     """Whether a call needs no more memory for many rows than for few: here not, several `[n, V]` are held."""
     return False
 
 
 def forward_rows(
-    z: Tensor, targets: Tensor | None, support: Support | None, scale: float = 1.0, watched: Tensor | None = None
+    z: Tensor, targets: Tensor | None, support: Support | None, scale: float, watched: Tensor | None = None
 ) -> RowStats:
     """Return the statistics of `scale * z`, `z [n, V]`.
 
     Args:
         z: logits before the scale, any strides.
-        targets: `[n]` if log-probs are wanted, else they are 0.
-        support: the kept tokens; None keeps all.
+        targets: `[n]`, in range, if log-probs are wanted, else they are 0.
+        support: the kept tokens, fewer than V; None keeps all.
         scale: the factor.
         watched: `[V]`, 1 for the tokens whose mass is to be reported, else 0.
     """
-    check_target_range(targets, z.shape[-1])
     x = working_copy(z, scale)
     peak = x.amax(-1)
     # NaN is alive: it has to come out as NaN.
@@ -120,37 +114,28 @@ def forward_rows(
     e = d.exp()
     total = e.sum(-1)
     log_z = peak + total.log()
-    # H = log z - sum_j e_j d_j / z with d_j = x_j - max x: no large numbers cancel.
-    entropy = entropy_of(total, _dot(e, d), alive)
-    logprobs = _target_logprobs(x, log_z, targets)
+    # H = log z - sum_j e_j d_j / z with d_j = x_j - max x: no large numbers cancel. And vecdot reads both once and
+    # makes no temporary, unlike (e * d).sum(-1).
+    entropy = entropy_of(total, torch.linalg.vecdot(e, d), alive)
+    logprobs = torch.zeros_like(log_z)
+    if targets is not None:
+        logprobs = target_logprobs(x.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1), log_z, targets)
     seen = torch.zeros_like(log_z) if watched is None else e @ watched.to(e.dtype) / total
-    support = rule(support, x.shape[-1])
     if support is None:
         whole = alive.to(x.dtype)
         return RowStats(logprobs, entropy, entropy.clone(), whole, log_z, log_z, peak, whole, seen)
     tau, tie_weight = cut(x, support)
     kept = e.mul_(weights(x, tau, tie_weight))
     total_kept = kept.sum(-1)
-    clamped = entropy_of(total_kept, _dot(kept, d), alive)
+    clamped = entropy_of(total_kept, torch.linalg.vecdot(kept, d), alive)
     mass = torch.where(alive, total_kept / total, 0)
     return RowStats(logprobs, entropy, clamped, mass, log_z, peak + total_kept.log(), tau, tie_weight, seen)
-
-
-def _dot(e: Tensor, d: Tensor) -> Tensor:
-    # One read of both and no temporary, unlike (e * d).sum(-1).
-    return torch.linalg.vecdot(e, d)
 
 
 def entropy_of(total: Tensor, moment: Tensor, alive: Tensor) -> Tensor:
     """Return the entropy `[n]` from the sums of exp and of exp times logit; 0 where every token is banned."""
     # Rounding can leave a one-hot row at -1e-8, and no entropy is negative.
     return torch.where(alive, (total.log() - moment / total).clamp(min=0), 0)
-
-
-def _target_logprobs(x: Tensor, log_z: Tensor, targets: Tensor | None) -> Tensor:
-    if targets is None:
-        return torch.zeros_like(log_z)
-    return target_logprobs(x.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1), log_z, targets)
 
 
 def target_logprobs(target_x: Tensor, log_z: Tensor, targets: Tensor) -> Tensor:
@@ -160,7 +145,7 @@ def target_logprobs(target_x: Tensor, log_z: Tensor, targets: Tensor) -> Tensor:
 
 
 def coefficients(targets: Tensor | None, stats: RowStats, grads: RowGrads, support: Support | None) -> RowCoefficients:
-    """Gather the derivatives by the outputs into the letters of the formula; `support` as `rule` returns it."""
+    """Gather the derivatives by the outputs into the letters of the formula; `support` is None if it keeps all."""
     g1, g2, g3, g4 = _silence(grads, stats, targets)
     if support is None:
         # The clamped entropy is the entropy, and the kept mass is constant.
@@ -199,23 +184,12 @@ def _silence(grads: RowGrads, stats: RowStats, targets: Tensor | None) -> RowGra
 
 
 def backward_rows(
-    z: Tensor,
-    out: Tensor,
-    targets: Tensor | None,
-    stats: RowStats,
-    grads: RowGrads,
-    support: Support | None,
-    scale: float = 1.0,
-) -> None:
-    """Write the loss's derivative by `z [n, V]` to `out`, which may be `z` itself."""
-    letters = coefficients(targets, stats, grads, rule(support, z.shape[-1]))
-    write_gradient(z, out, targets, stats, letters, scale)
-
-
-def write_gradient(
     z: Tensor, out: Tensor, targets: Tensor | None, stats: RowStats, letters: RowCoefficients, scale: float
 ) -> None:
-    """Write the formula of the letters to `out`; `targets` say where `g1` goes."""
+    """Write the loss's derivative by `z [n, V]`, the formula of the letters, to `out`, which may be `z` itself.
+
+    `targets [n]` say where `g1` goes; of the statistics, `log_z`, `tau` and `tie_weight` are read.
+    """
     g1, a, b, c, d = letters
     x = working_copy(z, scale)
     kept = None if c is None else weights(x, stats.tau, stats.tie_weight)

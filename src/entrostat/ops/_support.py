@@ -78,15 +78,16 @@ class Support:
 def cut(x: Tensor, support: Support) -> tuple[Tensor, Tensor]:
     """Return the threshold `tau [n]` of each row of `x [n, V]` and the weight `[n]` of the tokens that tie with it."""
     if support.top_p is not None:
-        return _cut_by_mass(x, support.top_p, support.crossing)
-    return _cut_by_count(x, support.kept(x.shape[-1]))
-
-
-def _cut_by_count(x: Tensor, kept: int) -> tuple[Tensor, Tensor]:
-    tau = _smallest_kept(x, kept)
-    if x.device.type == "cpu" and bool((_reaching(x, tau).sum(-1) == kept).all()):
-        return tau, torch.ones_like(tau)  # no row has more ties at its cut than places for them
-    above, tied = _compare(x, tau)
+        ordered = x.sort(dim=-1, descending=True).values
+        kept = _count_by_mass(ordered, support.top_p, support.crossing)
+        tau = ordered.gather(-1, (kept - 1).unsqueeze(-1)).squeeze(-1)
+    else:
+        kept = support.kept(x.shape[-1])
+        tau = _smallest_kept(x, kept)
+        if x.device.type == "cpu" and bool((_reaching(x, tau).sum(-1) == kept).all()):
+            return tau, torch.ones_like(tau)  # no row has more ties at its cut than places for them
+    edge = tau.unsqueeze(-1)
+    above, tied = (x > edge).sum(-1), (x == edge).sum(-1)
     return tau, (kept - above).to(x.dtype) / tied.clamp(min=1).to(x.dtype)
 
 
@@ -108,14 +109,6 @@ def _numpy() -> Any:
         return None
 
 
-def _cut_by_mass(x: Tensor, top_p: float, crossing: bool) -> tuple[Tensor, Tensor]:
-    ordered = x.sort(dim=-1, descending=True).values
-    kept = _count_by_mass(ordered, top_p, crossing)
-    tau = ordered.gather(-1, (kept - 1).unsqueeze(-1)).squeeze(-1)
-    above, tied = _compare(x, tau)
-    return tau, (kept - above).to(x.dtype) / tied.clamp(min=1).to(x.dtype)
-
-
 def count_by_mass(x: Tensor, top_p: float, crossing: bool = True) -> Tensor:
     """Return the size `[n]` of the nucleus of each row of `x [n, V]`."""
     return _count_by_mass(x.sort(dim=-1, descending=True).values, top_p, crossing)
@@ -128,11 +121,6 @@ def _count_by_mass(ordered: Tensor, top_p: float, crossing: bool) -> Tensor:
     mass_before[..., 0] = 0
     # Exactly one token crosses the line.
     return ((mass_before < top_p).sum(-1) - int(not crossing)).clamp(min=1)
-
-
-def _compare(x: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
-    edge = tau.unsqueeze(-1)
-    return (x > edge).sum(-1), (x == edge).sum(-1)
 
 
 def _reaching(x: Tensor, tau: Tensor) -> Tensor:
@@ -168,10 +156,14 @@ def weights(x: Tensor, tau: Tensor, tie_weight: Tensor) -> Tensor:
     return (x > edge).to(x.dtype) + (x == edge).to(x.dtype) * tie_weight.unsqueeze(-1)
 
 
-def support_of(clamp: float | None, top_k: int | None, top_p: float | None) -> Support | None:
+def support_of(
+    clamp: float | None, top_k: int | None, top_p: float | None, support: Support | None = None
+) -> Support | None:
     """Return the support of a call's keywords; None when none is given."""
     if clamp is None and top_k is None and top_p is None:
-        return None
+        return support
+    if support is not None:
+        raise ValueError("`clamp`, `top_k` and `top_p` must not be given beside `support`, which is the same rule.")
     return Support(clamp=clamp, top_k=top_k, top_p=top_p)
 
 
@@ -182,8 +174,8 @@ def check_temperature(temperature: float) -> float:
     return value
 
 
-def check_logits(logits: Tensor, name: str = "logits") -> None:
-    """Raise unless `logits` is a floating tensor `[..., V]` with `V >= 2`."""
+def check_logits(logits: Tensor, name: str = "logits", *, least: int = 2) -> None:
+    """Raise unless `logits` is a floating tensor `[..., V]` with at least two tokens (or `least`)."""
     if not isinstance(logits, Tensor):
         raise TypeError(sentence(name, "be a torch.Tensor", type(logits).__name__))
     if not logits.is_floating_point():
@@ -191,8 +183,8 @@ def check_logits(logits: Tensor, name: str = "logits") -> None:
     # The words are put together only when they are needed: all checks of a call have to stay below 20 microseconds.
     if logits.dim() < 1:
         raise ValueError(sentence(name, "have a vocabulary dimension [..., V]", tuple(logits.shape)))
-    if logits.shape[-1] < 2:
-        raise ValueError(sentence(name, "have at least two tokens, V >= 2,", tuple(logits.shape)))
+    if logits.shape[-1] < least:
+        raise ValueError(sentence(name, f"have the shape [..., V] with V >= {least}", tuple(logits.shape)))
 
 
 def check_targets(targets: Tensor, shape: torch.Size) -> None:

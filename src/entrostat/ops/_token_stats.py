@@ -1,7 +1,7 @@
-"""Log-prob, entropy, clamped entropy and kept mass of each row of logits, in chunks of rows.
+"""Log-prob, entropy, clamped entropy and kept mass of each row of logits.
 
-Chain: `forward_rows` / `backward_rows` on tensors (`_rows` and its peers, see `_backend`) -> `_TokenStats` here -> the
-public `token_stats`.
+Chain: `forward_rows` / `backward_rows` on tensors (`_rows` and its peers) -> `_backend.Sweep` over all rows ->
+`_TokenStats` for autograd -> the public `token_stats`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from entrostat.errors import require, require_count
-from entrostat.ops._backend import Rows, pick
-from entrostat.ops._chunks import backward_chunks, forward_chunks, slice_grads, stack_chunks
+from entrostat.ops._backend import Sweep, pick, slice_grads, stack_chunks
 from entrostat.ops._rows import RowGrads, RowStats
 from entrostat.ops._support import (
     Support,
@@ -95,21 +94,21 @@ def token_stats(
         >>> [round(float(value), 4) for value in stats]
         [-0.4076, 0.8325, 0.5822, 0.91]
     """
-    if support is None:
-        support = support_of(clamp, top_k, top_p)
-    elif (clamp, top_k, top_p) != (None, None, None):
-        raise ValueError("`clamp`, `top_k` and `top_p` must not be given beside `support`, which is the same rule.")
-    chosen = _checked(logits, targets, support, temperature, chunk_rows, overwrite, backend)
-    return TokenStats(*_TokenStats.apply(logits, targets, chosen))
+    support = support_of(clamp, top_k, top_p, support)
+    sweep = _checked(logits, targets, support, temperature, chunk_rows, overwrite, backend)
+    return TokenStats(*_TokenStats.apply(logits, targets, sweep, overwrite))
 
 
-def check_token_stats(logits: Tensor, targets: Tensor, **settings: Any) -> None:
+def check_token_stats(
+    logits: Tensor, targets: Tensor, *, support: Support | None = None, temperature: float = 1.0
+) -> None:
     """Make every check of a `token_stats` call and compute nothing; `entrostat bench` times this.
 
     Args:
         logits: as in `token_stats`.
         targets: as in `token_stats`.
-        settings: the keywords of `token_stats`.
+        support: the kept tokens; None keeps all.
+        temperature: what the logits are divided by.
 
     Raises:
         TypeError: as in `token_stats`.
@@ -121,9 +120,7 @@ def check_token_stats(logits: Tensor, targets: Tensor, **settings: Any) -> None:
         Traceback (most recent call last):
         ValueError: `targets` must be tokens in [0, 8) or -100, got targets=(0, 8).
     """
-    rules = [settings.pop(name, None) for name in ("clamp", "top_k", "top_p")]
-    support = settings.pop("support", None) or support_of(*rules)
-    _checked(logits, targets, support, **settings)
+    _checked(logits, targets, support, temperature)
     check_target_range(targets, logits.shape[-1])
 
 
@@ -135,33 +132,25 @@ def _checked(
     chunk_rows: int | None = None,
     overwrite: bool = False,
     backend: str | None = None,
-) -> Chosen:
-    """Check everything a call was given, once, and return what is chosen."""
+) -> Sweep:
+    """Check everything a call was given, once, but for the range of the targets, which needs a read of them."""
     check_logits(logits)
     check_targets(targets, logits.shape[:-1])
-    _check_overwrite(logits, overwrite)
+    if overwrite:
+        shared = any(stride == 0 and size > 1 for stride, size in zip(logits.stride(), logits.shape, strict=True))
+        owned = not shared and not (logits.is_leaf and logits.requires_grad)
+        require(owned, "overwrite", "be False for logits that are a leaf or share memory between rows", overwrite)
     if chunk_rows is not None:
         require_count("chunk_rows", chunk_rows, least=1)
-    return Chosen(support, 1 / check_temperature(temperature), chunk_rows, overwrite, pick(logits, backend))
-
-
-def _check_overwrite(logits: Tensor, overwrite: bool) -> None:
-    if not overwrite:
-        return
-    shared = any(stride == 0 and size > 1 for stride, size in zip(logits.stride(), logits.shape, strict=True))
-    owned = not shared and not (logits.is_leaf and logits.requires_grad)
-    require(owned, "overwrite", "be False for logits that are a leaf or share memory between rows", overwrite)
+    return Sweep(pick(logits, backend), support, 1 / check_temperature(temperature), chunk_rows)
 
 
 class TokenEntropies(NamedTuple):
-    """Entropies of next-token distributions, one value per token; all three carry gradients."""
+    """The three of `TokenStats` that need no target, one value per token; all carry gradients."""
 
     entropy: Tensor
-    """Shannon entropy of the full distribution, nats."""
     clamped_entropy: Tensor
-    """Shannon entropy of the kept tokens, renormalised, nats; equals `entropy` where nothing is dropped."""
     kept_mass: Tensor
-    """Probability of the kept tokens before they are renormalised, in (0, 1]."""
 
 
 def token_entropies(logits: Tensor, *, support: Support | None = None, temperature: float = 1.0) -> TokenEntropies:
@@ -186,18 +175,8 @@ def token_entropies(logits: Tensor, *, support: Support | None = None, temperatu
         [0.8325, 0.5822, 0.91]
     """
     check_logits(logits)
-    chosen = Chosen(support, 1 / check_temperature(temperature), None, False, pick(logits))
-    return TokenEntropies(*_TokenStats.apply(logits, None, chosen)[1:])
-
-
-class Chosen(NamedTuple):
-    """All that is chosen in one call."""
-
-    support: Support | None
-    scale: float
-    chunk_rows: int | None
-    overwrite: bool
-    rows: Rows
+    sweep = Sweep(pick(logits), support, 1 / check_temperature(temperature))
+    return TokenEntropies(*_TokenStats.apply(logits, None, sweep, False)[1:])
 
 
 def _matrices(logits: Tensor) -> Iterator[Tensor]:
@@ -223,34 +202,27 @@ def _places(logits: Tensor) -> Iterator[tuple[slice, Tensor]]:
 class _TokenStats(torch.autograd.Function):
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, logits: Tensor, targets: Tensor | None, chosen: Chosen
+        ctx: Any, logits: Tensor, targets: Tensor | None, sweep: Sweep, overwrite: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         ctx.set_materialize_grads(False)
-        rows, support, scale = chosen.rows, chosen.support, chosen.scale
         flat = None if targets is None else targets.reshape(-1)
-        parts = [
-            forward_chunks(rows, z, None if flat is None else flat[at], support, scale, None, chosen.chunk_rows)
-            for at, z in _places(logits)
-        ]
+        parts = [sweep.forward(z, None if flat is None else flat[at]) for at, z in _places(logits)]
         stats = stack_chunks(parts, logits)
         ctx.save_for_backward(logits, flat, *stats)
-        ctx.chosen = chosen
+        ctx.settings = sweep, overwrite
         logprobs, entropy, clamped, mass = (value.view(logits.shape[:-1]) for value in stats[:4])
         return logprobs, entropy, clamped, mass
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         logits, targets, *saved = ctx.saved_tensors
-        chosen: Chosen = ctx.chosen
+        sweep, overwrite = ctx.settings
         flat = RowGrads(*(None if grad is None else grad.reshape(-1) for grad in grads))
-        fresh = None if chosen.overwrite else torch.empty_like(logits, memory_format=torch.contiguous_format)
+        fresh = None if overwrite else torch.empty_like(logits, memory_format=torch.contiguous_format)
         for at, z in _places(logits.detach()):
             out = z if fresh is None else fresh.view(-1, logits.shape[-1])[at]
             stats = RowStats(*(value[at] for value in saved))
             target = None if targets is None else targets[at]
-            backward_chunks(
-                chosen.rows, z, out, target, stats, slice_grads(flat, at),
-                chosen.support, chosen.scale, chosen.chunk_rows,
-            )  # fmt: skip
-        return logits.detach() if fresh is None else fresh, None, None
+            sweep.backward(z, out, target, stats, slice_grads(flat, at))
+        return logits.detach() if fresh is None else fresh, None, None, None

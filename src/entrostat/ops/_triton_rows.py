@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entrostat.ops._rows import RowGrads, RowStats, coefficients, rule, working_copy
-from entrostat.ops._support import Support, check_target_range, count_by_mass
+from entrostat.ops._rows import RowCoefficients, RowStats, working_copy
+from entrostat.ops._support import Support, count_by_mass
 
 _SHIFTS = {torch.float32: 0, torch.float16: 12, torch.bfloat16: 16}
 """Low bits of a float that its dtype leaves zero once it is widened to fp32; a multiple of four."""
@@ -52,16 +52,14 @@ def streams(z: Tensor) -> bool:
 
 
 def forward_rows(
-    z: Tensor, targets: Tensor | None, support: Support | None, scale: float = 1.0, watched: Tensor | None = None
+    z: Tensor, targets: Tensor | None, support: Support | None, scale: float, watched: Tensor | None = None
 ) -> RowStats:
     """As `_rows.forward_rows`."""
     rows, vocab = z.shape
-    check_target_range(targets, vocab)
     z = z if streams(z) else z.contiguous()
     stats = RowStats(*(torch.empty(rows, dtype=torch.float32, device=z.device) for _ in RowStats._fields))
     if rows == 0:
         return stats
-    support = rule(support, vocab)
     kept = None if support is None else _kept(z, support, scale)
     watched = None if watched is None else watched.to(z.device, torch.float32).contiguous()
     with _on(z):
@@ -82,19 +80,13 @@ def tuning(dtype: torch.dtype, vocab: int) -> dict[str, int]:
 
 
 def backward_rows(
-    z: Tensor,
-    out: Tensor,
-    targets: Tensor | None,
-    stats: RowStats,
-    grads: RowGrads,
-    support: Support | None,
-    scale: float = 1.0,
+    z: Tensor, out: Tensor, targets: Tensor | None, stats: RowStats, letters: RowCoefficients, scale: float
 ) -> None:
     """As `_rows.backward_rows`."""
     rows, vocab = z.shape
     if rows == 0:
         return
-    g1, a, b, c, d = coefficients(targets, stats, grads, rule(support, vocab))
+    g1, a, b, c, d = letters
     source = z if streams(z) else z.contiguous()
     result = out if streams(out) else torch.empty_like(source)
     scored = g1 is not None and targets is not None

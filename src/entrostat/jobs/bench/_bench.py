@@ -19,7 +19,7 @@ from entrostat.jobs.bench._draw import draw
 from entrostat.jobs.bench._measure import Case, Result, clock, measure
 from entrostat.jobs.bench._providers import CLAMP, compiler_missing
 from entrostat.jobs.bench._table import write_table
-from entrostat.ops import available_backends, check_token_stats, token_stats
+from entrostat.ops import Support, available_backends, check_token_stats, token_stats
 
 QUICK = (
     Case(dtype="float32", rows=16, vocab=151_936),
@@ -100,7 +100,7 @@ def check_microseconds(repeats: int = 50) -> float:
     for _ in range(repeats):
         began = time.process_time()
         for _ in range(100):
-            check_token_stats(logits, targets, clamp=CLAMP)
+            check_token_stats(logits, targets, support=Support(clamp=CLAMP))
         best = min(best, (time.process_time() - began) / 100)
     return best * 1e6
 
