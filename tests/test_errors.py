@@ -46,5 +46,5 @@ def test_an_unknown_name_without_a_near_one() -> None:
 def test_a_choice_shows_the_nearest() -> None:
     shapes = Literal["linear", "cosine"]
     require_choice("shape", "cosine", shapes)
-    with pytest.raises(ValueError, match="unknown shape 'cosin'. Did you mean 'cosine'\\? Known: cosine, linear"):
+    with pytest.raises(ValueError, match="Did you mean 'cosine'"):
         require_choice("shape", "cosin", shapes)
