@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ def test_every_recipe_can_be_run_by_its_name(name: str) -> None:
     required = {key: 0.0 for key, parameter in about["parameters"].items() if parameter["required"]}
     assert about["embedded"] is not None, (
         f"the embedded job cannot build {name}: add embedded={{'parameters': {required}}}, with values that suit the "
-        f"small model, to its decorator in src/entrostat/recipes/_{name}.py"
+        f"small model, to its decorator in {inspect.getsourcefile(inspect.unwrap(recipes.get(name)))}"
     )
     recipe = Job().with_recipes([name]).recipes[0].build()
     assert recipe.name == name

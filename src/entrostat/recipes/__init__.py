@@ -1,4 +1,4 @@
-"""Recipes: one published system per file, as a function that names its parts. `recipe` registers your own."""
+"""Recipes: published systems, each a function that names its parts. `recipe` registers your own."""
 
 # Written by docs/make_exports.py from the modules beside this file.
 
@@ -9,23 +9,20 @@ from entrostat.recipes._aer import aer
 from entrostat.recipes._base import HOST_OFFERS, RECIPES, InertRecipeWarning, Paper, Recipe, Redraw, recipe
 from entrostat.recipes._catalogue import build, describe, embedded, get, names
 from entrostat.recipes._cde import cde
-from entrostat.recipes._ce_gppo import ce_gppo
 from entrostat.recipes._cispo import cispo
-from entrostat.recipes._clip_cov import clip_cov
 from entrostat.recipes._clip_higher import clip_higher
+from entrostat.recipes._covariance import clip_cov, kl_cov
 from entrostat.recipes._em_rl import em_rl
 from entrostat.recipes._entrocraft import entrocraft
 from entrostat.recipes._entropic import entropic
 from entrostat.recipes._entropy_advantage import entropy_advantage
 from entrostat.recipes._entropy_bonus import entropy_bonus
 from entrostat.recipes._era import era
-from entrostat.recipes._erc import erc
 from entrostat.recipes._espo import espo
 from entrostat.recipes._flexible_clipping import flexible_clipping
-from entrostat.recipes._gppo import gppo
+from entrostat.recipes._gradient_preserving import ce_gppo, erc, gppo
 from entrostat.recipes._gspo import gspo
 from entrostat.recipes._high_entropy_tokens import high_entropy_tokens
-from entrostat.recipes._kl_cov import kl_cov
 from entrostat.recipes._none import none
 from entrostat.recipes._rent import rent
 from entrostat.recipes._rpg import rpg

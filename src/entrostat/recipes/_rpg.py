@@ -59,4 +59,4 @@ def rpg(
         ClipBounds(low=low, high=high),
         DivergenceAdvantage(coef=coef, divergence=divergence, clamped=clamped),
     )
-    return Recipe(edits=edits if dual_clip is None else (*edits, DualClip(limit=dual_clip)))  # fmt: skip
+    return Recipe(edits=edits if dual_clip is None else (*edits, DualClip(limit=dual_clip)))
