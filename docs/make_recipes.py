@@ -84,6 +84,7 @@ def index(costs: dict[str, str]) -> str:
 
 One published system per page. `entrostat recipes` prints this list, `entrostat recipes NAME` a page, `entrostat run
 --recipe NAME` trains with it; `--recipe aent+clip_higher` combines two where they do not contradict each other.
+`entrostat.recipes.recipe` registers one of your own ([how](../contributing.md#2-the-recipe)).
 
 Cost: time of one training step over the same step with recipe `none`, medians of one interleaved run of
 `python benchmarks/step_overhead.py --all` on the embedded job (`benchmarks/results/recipe_overhead.csv` has machine and
