@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from entrostat.lab._claim import Plot, Series
 from entrostat.lab._run import Checked, figure_text
 from entrostat.observe.html import PLOTS, THEME, asset, plotly_script, render
 from entrostat.observe.html import write_page as write
@@ -46,7 +46,7 @@ def write_page(checked: Sequence[Checked], out: Path) -> Path:
         _HERE / "page.html.j2",
         styles=[THEME, _HERE / "page.css"],
         scripts=[plotly_script(), asset(PLOTS), asset(_HERE / "page.js")],
-        data={"plots": [_described(plot) for plot in plots]},
+        data={"plots": [_plain(dataclasses.asdict(plot)) for plot in plots]},
         headline="; ".join(said) + ".",
         numbered=list(zip(checked, starts, strict=False)),
         topics=_TOPICS,
@@ -71,23 +71,12 @@ def _prose(text: str) -> Markup:
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(visible(text)))))
 
 
-def _described(plot: Plot) -> dict[str, Any]:
-    # Plotly reads names as markup, so they are escaped for it as well.
-    return {
-        "x_label": html.escape(visible(plot.x_label)),
-        "y_label": html.escape(visible(plot.y_label)),
-        "log_x": plot.log_x,
-        "log_y": plot.log_y,
-        "series": [_series(series) for series in plot.series],
-    }
-
-
-def _series(series: Series) -> dict[str, Any]:
-    lines = {"x": series.x, "y": series.y, "low": series.low, "high": series.high}
-    values = {name: None if line is None else [_number(value) for value in line] for name, line in lines.items()}
-    name = html.escape(visible(series.name))
-    return {"name": name, "points": series.points, "reference": series.reference, **values}
-
-
-def _number(value: float) -> float | None:
-    return float(f"{value:.6g}") if math.isfinite(value) else None
+def _plain(value: Any) -> Any:
+    # JSON has no infinity, and Plotly reads names as markup, so they are escaped for it as well.
+    if isinstance(value, str):
+        return html.escape(visible(value))
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, Iterable) else value

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from entrostat.observe.html import round_values
 from entrostat.observe.text import number, percent
 
 Point = tuple[float, float]
@@ -33,11 +34,7 @@ class Axis:
             step = max(1, (last - first) // 5)
             found = [10.0**power for power in range(first, last + 1, step)]
             return [value for value in found if self.low * 0.999 <= value <= self.high * 1.001]
-        rough = (self.high - self.low) / 5
-        size = 10 ** math.floor(math.log10(rough))
-        step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= rough)
-        first = math.ceil(self.low / step - 1e-9)
-        return [i * step for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
+        return round_values(self.low, self.high, 5)
 
     def text(self, value: float) -> str:
         """Return a value as written at a tick."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,3 +115,17 @@ def write_page(page: str, out: Path) -> Path:
     except OSError as error:
         raise ValueError(f"cannot write the page to {out}: {error.strerror}.") from None
     return out
+
+
+def round_values(low: float, high: float, parts: int) -> list[float]:
+    """Return round numbers between two others, about one for each of so many parts.
+
+    Example:
+        >>> round_values(0.12, 0.41, 4)
+        [0.2, 0.3, 0.4]
+    """
+    rough = (high - low) / parts
+    size = 10.0 ** math.floor(math.log10(rough))
+    gap = next(size * times for times in (1, 2, 5, 10) if size * times >= rough)
+    first, last = math.ceil(low / gap - 1e-9), math.floor(high / gap + 1e-9)
+    return [float(f"{gap * i:.6g}") for i in range(first, last + 1)]

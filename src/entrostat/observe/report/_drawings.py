@@ -1,161 +1,88 @@
-"""The panels of a report, which quantity and what it means, and the lines in them: seeds, medians, bands."""
+"""The plots of a report: the panels, the lines in them (seeds, medians, bands), and the large one as a still picture.
+
+The picture is seen before the scripts have run, and by readers without scripts.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import math
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from entrostat.observe.report._curves import Curve, corners, curve, over_seeds, packed, smoothed, thinned
+from entrostat.observe.html import round_values
+from entrostat.observe.report._curves import Curve, corners, curve, over_seeds, packed, smoothed, thinned, unpacked
 from entrostat.observe.report._groups import Group
 from entrostat.observe.report._load import Run
-from entrostat.observe.text import number, percent
+from entrostat.observe.text import label, number, percent
 
-FLOOR = 1e-5
+NAME = 20
+"""Characters of a name that stands in a plot."""
+WIDTH, HEIGHT = 1000, 400
+_POINTS = 120
+"""Points of a line: the picture is there for a moment, or for those who get no other."""
+_APART = 5.0
+"""Percent of the height by which names at the ends of lines are held apart."""
+_FLOOR = 1e-5
 """Masses below it are drawn at it: a logarithmic axis has no zero."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One plot."""
+    """One plot; `panels.toml` has most of them and says what its fields mean."""
 
     key: str
     title: str
     note: str
-    """What the reader sees, in a sentence or two."""
     section: str
-    series: Callable[[Run], Curve] | None = None
-    """Its quantity; the field of the step records that its key names if not given."""
     unit: str = ""
-    """Of the vertical axis."""
     share: bool = False
-    """Whether values are shares, shown in percent."""
     band: bool = False
-    """Whether the controller's band belongs into it."""
     scale: str = "linear"
-    """`linear`, `log`, or `auto`: logarithmic where the recipes lie far apart."""
-    sparse: bool = False
-    """Whether it has few points: drawn with marks, not smoothed, no recent mean."""
+    evaluated: tuple[str, str] | None = None
+    """k and split of the evaluations it shows: few points, drawn with marks, not smoothed, without a recent mean."""
 
     def curve(self, run: Run) -> Curve:
         """Return its quantity in one run."""
-        return self.series(run) if self.series else _column(run, self.key)
+        if self.evaluated:
+            points = run.passes(*self.evaluated)
+            return curve([step for step, _ in points], [value for _, value in points])
+        if self.key == "bonus_share":
+            bonus, loss = (np.asarray(run.columns[name]) for name in ("bonus", "loss"))
+            with np.errstate(invalid="ignore"):  # without a bonus and a loss there is no share
+                return curve(run.steps, np.abs(bonus) / (np.abs(bonus) + np.abs(loss - bonus)))
+        found = _column(run, self.key)
+        return Curve(found.steps, np.maximum(found.values, _FLOOR)) if self.scale == "log" else found
 
     def written(self, value: float) -> str:
         """Return a value as text."""
         return percent(value) if self.share else number(value)
 
 
+def _column(run: Run, name: str) -> Curve:
+    return curve(run.steps, run.columns[name])
+
+
 def panels(ks: Sequence[str], split: str) -> list[Panel]:
     """Return all panels in reading order; `ks` and `split` say which evaluations there are."""
-    return [*_ENTROPY, _REWARD, *(_pass_at(k, split) for k in ks), *_SIDE]
+    found: list[Panel] = []
+    for settings in tomllib.loads(Path(__file__).with_name("panels.toml").read_text(encoding="utf-8"))["panel"]:
+        found.append(Panel(**settings))
+        if settings["key"] == "reward":
+            found += [_passed(k, split) for k in ks]
+    return found
 
 
-def _column(run: Run, name: str) -> Curve:
-    return curve(run.steps, run.columns[name]) if run.steps else curve([], [])
-
-
-def _pass_at(k: str, split: str) -> Panel:
-    def series(run: Run) -> Curve:
-        points = run.passes(k, split)
-        return curve([step for step, _ in points], [value for _, value in points])
-
+def _passed(k: str, split: str) -> Panel:
     which = "a sample" if k == "1" else f"one of {k} samples"
+    note = f"Chance that {which} is right, on {split} problems."
     return Panel(
-        key=f"pass_at_{k}",
-        title=f"pass@{k}",
-        note=f"Chance that {which} is right, on {split} problems.",
-        section="learning",
-        series=series,
-        share=True,
-        sparse=True,
-    )
-
-
-def _bonus_share(run: Run) -> Curve:
-    bonus, loss = (np.asarray(run.columns[name]) for name in ("bonus", "loss"))
-    size, rest = np.abs(bonus), np.abs(loss - bonus)
-    with np.errstate(invalid="ignore"):  # without a bonus and a loss there is no share
-        return curve(run.steps, size / (size + rest))
-
-
-def _useless(run: Run) -> Curve:
-    found = _column(run, "useless_mass")
-    return Curve(found.steps, np.maximum(found.values, FLOOR))
-
-
-_ENTROPY = (
-    Panel(
-        key="entropy",
-        title="Entropy",
-        note="Of the full next-token distribution. The shaded strip is the band a controller steers its clamped "
-        "entropy into.",
-        section="entropy",
-        unit="nats per token",
-        band=True,
-        scale="auto",
-    ),
-    Panel(
-        key="clamped_entropy",
-        title="Clamped entropy",
-        note="The recipe's own measure: its term adds it and its controller reads it. The strip is its band.",
-        section="control",
-        unit="nats per token",
-        band=True,
-        scale="auto",
-    ),
-    Panel(key="coef", title="Coefficient", note="How hard the recipe pushes in this step.", section="control"),
-    Panel(key="bonus", title="Bonus", note="Added to the loss by the recipe's terms.", section="control"),
-    Panel(
-        key="bonus_share",
-        title="Bonus's share of the loss",
-        note="Its size against that of the rest. A policy loss can be near 0 and still teach: read where it goes.",
-        section="control",
-        series=_bonus_share,
-        share=True,
-    ),
-    Panel(
-        key="kept_mass",
-        title="Kept mass",
-        note="Probability of the tokens the measure keeps.",
-        section="control",
-        share=True,
-    ),
-)
-_REWARD = Panel(
-    key="reward", title="Reward", note="Mean reward of the rollouts behind the step.", section="learning"
-)  # fmt: skip
-_SIDE = (
-    Panel(
-        key="useless_mass",
-        title="Useless mass",
-        note=f"Probability of tokens no right answer needs. The axis ends at {percent(FLOOR)}.",
-        section="side",
-        series=_useless,
-        share=True,
-        scale="log",
-    ),
-    Panel(
-        key="silent_groups",
-        title="Silent groups",
-        note="Share of rollout groups whose rewards are all equal: they teach nothing.",
-        section="side",
-        share=True,
-    ),
-    Panel(key="length", title="Length", note="Mean response length.", section="side", unit="tokens"),
-    *(
-        Panel(
-            key=key,
-            title=f"Clipped from {side}",
-            note=f"Share of tokens whose ratio was clipped from {side}.",
-            section="side",
-            share=True,
-        )
-        for key, side in (("clip_low", "below"), ("clip_high", "above"))
-    ),
-)
+        key=f"pass_at_{k}", title=f"pass@{k}", note=note, section="learning", share=True, evaluated=(k, split)
+    )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -211,7 +138,7 @@ def _drawing(panel: Panel, groups: Sequence[Group], limit: int) -> Drawing | Non
 
 def _group_lines(panel: Panel, group: Group, seeds: list[Curve], middle: Curve, limit: int) -> list[dict[str, Any]]:
     def calm(found: Curve) -> Curve:
-        bold = found if panel.sparse else smoothed(found, smoothing(len(found.steps)))
+        bold = found if panel.evaluated else smoothed(found, smoothing(len(found.steps)))
         return thinned(bold, limit)
 
     def line(kind: str, found: Curve) -> dict[str, Any]:
@@ -245,7 +172,7 @@ def smoothing(length: int) -> int:
 
 def _last(panel: Panel, middle: Curve) -> float:
     count = len(middle.values)
-    return float(middle.values[-1 if panel.sparse else -min(20, (count + 1) // 2) :].mean())
+    return float(middle.values[-1 if panel.evaluated else -min(20, (count + 1) // 2) :].mean())
 
 
 def _described(panel: Panel, middles: list[tuple[Group, Curve]]) -> str:
@@ -258,3 +185,76 @@ def _described(panel: Panel, middles: list[tuple[Group, Curve]]) -> str:
     steps = max(int(middle.steps[-1]) for _, middle in middles)
     unit = f" in {panel.unit}" if panel.unit else ""
     return f"{panel.title}{unit} over {steps} steps. {'; '.join(parts)}."
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Still:
+    """The large plot as a picture; places are percent of its width or height."""
+
+    shapes: list[tuple[str, int, str]]
+    """Kind, the recipe's colour, points as SVG writes them."""
+    up: list[tuple[float, str]]
+    along: list[tuple[float, str]]
+    names: list[tuple[float, int, str]]
+    """Place at the right edge, the recipe's colour, its name."""
+    shade: float
+    """How dark a band is."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Frame:
+    """Where a step and a value lie, in percent of the picture."""
+
+    last: int
+    low: float
+    high: float
+    log: bool
+
+    def x(self, step: float) -> float:
+        return 100 * step / (1.015 * self.last)
+
+    def y(self, value: float) -> float:
+        return 100 * (self.scaled(value) - self.low) / (self.high - self.low)
+
+    def scaled(self, value: float) -> float:
+        return math.log10(max(value, 1e-12)) if self.log else value
+
+
+def still(drawing: Drawing, groups: Sequence[Group], last: int) -> Still:
+    """Return the picture of a plot over the steps up to `last`."""
+    frame = _frame(drawing, last)
+
+    def points(line: dict[str, object]) -> str:
+        whole = unpacked(line)
+        some = whole if line["kind"] in ("band", "half") else whole[:: 1 + len(whole) // _POINTS] + whole[-1:]
+        return " ".join(f"{WIDTH / 100 * frame.x(x):.0f},{HEIGHT * (1 - frame.y(y) / 100):.1f}" for x, y in some)
+
+    names: list[tuple[float, int, str]] = []
+    floor = -math.inf
+    medians = [line for line in drawing.lines if line["kind"] == "median"]
+    for line in sorted(medians, key=lambda line: line["y"][-1]):
+        group = groups[line["g"]]
+        floor = max(frame.y(line["y"][-1]), floor + _APART)
+        names.append((floor, group.color, label(group.label, limit=NAME)))
+    heights = _decades(frame) if frame.log else round_values(frame.low, frame.high, 4)
+    return Still(
+        shapes=[(line["kind"], groups[line["g"]].color, points(line)) for line in drawing.lines],
+        up=[(frame.y(value), f"{value:g}") for value in heights],
+        along=[(frame.x(step), f"{step:g}") for step in round_values(0, last, 4)],
+        names=names,
+        shade=drawing.shade,
+    )
+
+
+def _frame(drawing: Drawing, last: int) -> _Frame:
+    bare = _Frame(last, 0.0, 1.0, drawing.log)
+    heights = [bare.scaled(value) for line in drawing.lines for value in line["y"] if value > 0 or not drawing.log]
+    low, high = min(heights, default=0.0), max(heights, default=1.0)
+    room = 0.06 * (high - low) or 0.5 * abs(high) or 1.0
+    return _Frame(last, low - room, high + room, drawing.log)
+
+
+def _decades(frame: _Frame) -> list[float]:
+    powers = range(math.floor(frame.low), math.ceil(frame.high) + 1)
+    places = [times * 10.0**power for power in powers for times in (1, 2, 5)]
+    return [float(f"{value:.3g}") for value in places if frame.low <= math.log10(value) <= frame.high]

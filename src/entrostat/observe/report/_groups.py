@@ -167,31 +167,21 @@ def ks(runs: list[Run]) -> list[str]:
 def facts(run: Run) -> Facts:
     """Compute the numbers of one run."""
 
-    def values(name: str) -> list[float]:
-        return [value for _, value in run.series(name)]
-
-    def last(name: str) -> float | None:
-        return end_mean(values(name))
-
-    entropy, clamped, kept = (run.columns[name] for name in ("entropy", "clamped_entropy", "kept_mass"))
-    useless = values("useless_mass")
+    last = ("entropy", "clamped_entropy", "kept_mass", "useless_mass", "reward", "silent_groups")
+    entropy, clamped, kept = (run.columns[name] for name in last[:3])
+    useless = run.curves.numbers("useless_mass")
     return Facts(
         run=run,
         alarms=alarms(run.curves),
-        entropy_start=start_mean(values("entropy")),
-        entropy=last("entropy"),
-        clamped_entropy=last("clamped_entropy"),
-        kept_mass=last("kept_mass"),
+        entropy_start=start_mean(run.curves.numbers("entropy")),
         useless_peak=max(running_mean(useless, min(10, len(useless))), default=None) if useless else None,
-        useless_mass=end_mean(useless),
-        reward=last("reward"),
-        silent_groups=last("silent_groups"),
         in_band=_in_band(run),
         removed_mass=mean(1 - mass for mass in kept),
         removed_entropy=mean(whole - part for whole, part in zip(entropy, clamped, strict=True)),
         entropy_mean=mean(entropy),
         pass_start=_pass_at(run, last=False),
         pass_end=_pass_at(run, last=True),
+        **{name: end_mean(run.curves.numbers(name)) for name in last},
     )
 
 

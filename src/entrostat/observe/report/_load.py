@@ -15,11 +15,10 @@ from entrostat.errors import require
 from entrostat.observe import records
 from entrostat.observe.analysis.curves import Curves, Point, of_records
 from entrostat.observe.files import run_description, run_directories
-from entrostat.observe.records import EvaluationRecord, StepRecord
+from entrostat.observe.records import QUANTITIES, EvaluationRecord, StepRecord
 
 AnyPath = str | os.PathLike[str]
 _STATES = ("waiting", "running", "done", "stopped", "failed")
-_COLUMNS = [name for name in StepRecord.__annotations__ if name != "step"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -174,7 +173,7 @@ def _with_records(run: Run) -> Run:
     # again. As columns they are one object for each quantity of a run.
     columns = {
         name: array("d", [math.nan if (value := getattr(record, name)) is None else value for record in steps])
-        for name in _COLUMNS
+        for name in QUANTITIES
     }
     return dataclasses.replace(
         run,

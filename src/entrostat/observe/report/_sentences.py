@@ -6,8 +6,8 @@ printed.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from entrostat.observe.analysis.findings import COLLAPSED, EXPLODED, INERT_MASS, INERT_SHARE, LEAKED, Alarm
 from entrostat.observe.analysis.statistics import Estimate, estimate, mean
@@ -43,6 +43,23 @@ _WENT_WRONG = {
     "idle": "The coefficient was zero at every step, so the recipe had no effect, under",
     "unclipped": "No ratio reached a clip bound, so the recipe had no effect, under",
 }
+
+
+WARNINGS = {
+    "collapsed": f"Collapsed: entropy fell below {COLLAPSED:.0%} of its start and stayed there, {{begins}}.",
+    "withdrawn": f"Released: entropy fell below {COLLAPSED:.0%} of its start as the coefficient was taken back to "
+    "zero, {begins}.",
+    "exploded": f"Exploded: entropy rose above {EXPLODED:g} times its start, {{begins}}; at worst {{number}} nats.",
+    "leaked": f"Leaked: more than {LEAKED:.0%} of the probability went to useless tokens, {{begins}}; at worst "
+    "{share}.",
+    "pinned": "Pinned: the coefficient sat at its ceiling in {shares}; the controller had no more to give.",
+    "oscillated": "Oscillated: entropy swung up and down {worst:.0f} times at most, {begins}.",
+    "idle": "Idle: the coefficient was zero at every step, so the recipe's term did nothing.",
+    "unclipped": "Inert: no token's ratio ever reached a clip bound, so the recipe's bounds did nothing. With one "
+    "update per batch of rollouts the ratio is 1.",
+    "inert": "Inert: the clamp removed at most {share} of the probability and next to nothing of the entropy.",
+}
+"""A sentence for every finding; what stands in braces is filled in from the runs in which it was made."""
 
 
 def headline(groups: Sequence[Group]) -> str:
@@ -120,7 +137,7 @@ def _passes(groups: Sequence[Group], k: str) -> str:
 
 
 def _clamps(groups: Sequence[Group]) -> str:
-    found = [(group, did) for group in groups if (did := _clamp(group)) and not did.nothing]
+    found = [(group, did) for group in groups if (did := _clamp(group)) and (did.mass or did.nats)]
     acted = [
         (
             did.nats,
@@ -206,24 +223,15 @@ def _moved(change: Estimate) -> str:
     return "fell from" if change.high < 0 else "did not move clearly, from"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Clamp:
+class _Clamp(NamedTuple):
     """What a recipe's clamp removed, on average over its runs."""
 
     mass: float
     """Probability."""
     nats: float
-    """Entropy."""
     share: float
     """Of the whole entropy."""
-
-    @property
-    def nothing(self) -> bool:
-        return self.mass == 0 and self.nats == 0
-
-    @property
-    def inert(self) -> bool:
-        return self.share < INERT_SHARE and self.mass < INERT_MASS
+    inert: bool
 
 
 def _clamp(group: Group) -> _Clamp | None:
@@ -231,14 +239,15 @@ def _clamp(group: Group) -> _Clamp | None:
     whole = group.over_seeds("entropy_mean")
     if mass is None or nats is None or whole is None:
         return None
-    return _Clamp(mass=mass.mean, nats=nats.mean, share=abs(nats.mean) / whole.mean if whole.mean > 0 else 0.0)
+    share = abs(nats.mean) / whole.mean if whole.mean > 0 else 0.0
+    return _Clamp(mass.mean, nats.mean, share, inert=share < INERT_SHARE and mass.mean < INERT_MASS)
 
 
 def _clamp_sentence(group: Group) -> str:
     found = _clamp(group)
     if found is None:
         return ""
-    if found.nothing:
+    if not (found.mass or found.nats):
         return "Nothing was clamped: its measure is the full entropy."
     did = "it was nearly inert" if found.inert else "it did something"
     return (
@@ -250,55 +259,24 @@ def _clamp_sentence(group: Group) -> str:
 def warnings(group: Group) -> list[str]:
     """Return one sentence per kind of finding, with the steps and seeds it concerns."""
     kinds = dict.fromkeys(alarm.kind for facts in group.facts for alarm in facts.alarms)
-    return [WARNINGS[kind](group.with_alarm(kind)) for kind in kinds]
+    return [_warning(kind, group.with_alarm(kind)) for kind in kinds]
 
 
-_Found = list[tuple[Facts, Alarm]]
+def _warning(kind: str, found: list[tuple[Facts, Alarm]]) -> str:
+    begins = [f"{alarm.step} (seed {facts.run.seed})" for facts, alarm in found]
+    shares = [f"{percent(alarm.value)} of the steps (seed {facts.run.seed})" for facts, alarm in found]
+    worst = _worst(found)
+    return WARNINGS[kind].format(
+        begins=f"from step {listed(begins, most=_MOST)}",
+        shares=listed(shares, most=_MOST),
+        worst=worst,
+        number=number(worst),
+        share=percent(worst),
+    )
 
 
-def _begins(found: _Found) -> str:
-    return "from step " + listed([f"{alarm.step} (seed {facts.run.seed})" for facts, alarm in found], most=6)
-
-
-def _worst(found: _Found) -> float:
+def _worst(found: list[tuple[Facts, Alarm]]) -> float:
     return max(alarm.value for _, alarm in found)
-
-
-def _pinned(found: _Found) -> str:
-    shares = listed([f"{percent(alarm.value)} of the steps (seed {facts.run.seed})" for facts, alarm in found], most=6)
-    return f"Pinned: the coefficient sat at its ceiling in {shares}; the controller had no more to give."
-
-
-WARNINGS: dict[str, Callable[[_Found], str]] = {
-    "collapsed": lambda found: (
-        f"Collapsed: entropy fell below {COLLAPSED:.0%} of its start and stayed there, {_begins(found)}."
-    ),
-    "withdrawn": lambda found: (
-        f"Released: entropy fell below {COLLAPSED:.0%} of its start as the coefficient was taken back to zero, "
-        f"{_begins(found)}."
-    ),
-    "exploded": lambda found: (
-        f"Exploded: entropy rose above {EXPLODED:g} times its start, {_begins(found)}; "
-        f"at worst {number(_worst(found))} nats."
-    ),
-    "leaked": lambda found: (
-        f"Leaked: more than {LEAKED:.0%} of the probability went to useless tokens, {_begins(found)}; "
-        f"at worst {percent(_worst(found))}."
-    ),
-    "pinned": _pinned,
-    "oscillated": lambda found: (
-        f"Oscillated: entropy swung up and down {_worst(found):.0f} times at most, {_begins(found)}."
-    ),
-    "idle": lambda _: "Idle: the coefficient was zero at every step, so the recipe's term did nothing.",
-    "unclipped": lambda _: (
-        "Inert: no token's ratio ever reached a clip bound, so the recipe's bounds did nothing. With one update per "
-        "batch of rollouts the ratio is 1."
-    ),
-    "inert": lambda found: (
-        f"Inert: the clamp removed at most {percent(_worst(found))} of the probability and next to nothing of the "
-        "entropy."
-    ),
-}
 
 
 def differences(groups: Sequence[Group], ks: Sequence[str]) -> str:

@@ -8,11 +8,10 @@ from collections.abc import Iterable, Sequence
 
 from entrostat.observe.report import _sentences as sentences
 from entrostat.observe.report._answers import Sample, TokenView, chosen, last_samples, token_view
-from entrostat.observe.report._drawings import Drawing, drawings, panels, smoothing
+from entrostat.observe.report._drawings import Drawing, Still, drawings, panels, smoothing, still
 from entrostat.observe.report._groups import Group, baseline, groups, ks
 from entrostat.observe.report._law import group_laws, law_drawing
 from entrostat.observe.report._load import Run
-from entrostat.observe.report._still import Still, still
 from entrostat.observe.report._tables import (
     Table,
     difference_table,
@@ -82,7 +81,7 @@ class Story:
         return any(line["kind"] == "half" for drawing in self.drawings for line in drawing.lines)
 
 
-def story(runs: list[Run], jobs: Sequence[str] = ()) -> Story:
+def story_of(runs: list[Run], jobs: Sequence[str] = ()) -> Story:
     """Return what a report of some runs says; `jobs` are the texts of their job files."""
     everyone, shown_ks = groups(runs), ks(runs)
     chosen_panels = panels(shown_ks, _split(runs))

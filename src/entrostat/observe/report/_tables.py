@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from entrostat.observe.analysis.statistics import Estimate, estimate
 from entrostat.observe.report._groups import Facts, Group, baseline, clear, compared, paired, start_model
@@ -23,8 +23,7 @@ from entrostat.observe.text import (
 )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Column:
+class Column(NamedTuple):
     """One quantity of the tables."""
 
     title: str
@@ -35,8 +34,7 @@ class Column:
     """Whether the table of differences shows it too."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Cell:
+class Cell(NamedTuple):
     """One place of a table."""
 
     text: str
@@ -47,8 +45,7 @@ class Cell:
     span: int = 1
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Row:
+class Row(NamedTuple):
     """One line of a table."""
 
     head: str
@@ -57,8 +54,7 @@ class Row:
     """Of its recipe."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Table:
+class Table(NamedTuple):
     """One table."""
 
     caption: str
@@ -69,43 +65,51 @@ class Table:
 def columns(ks: Sequence[str]) -> list[Column]:
     """Return the quantities in reading order."""
     return [
-        *(Column(title=f"pass@{k}", value=lambda facts, k=k: facts.pass_end.get(k), form="share") for k in ks),
-        Column(title="Entropy, nats", value=lambda facts: facts.entropy),
-        Column(title="Clamped entropy, nats", value=lambda facts: facts.clamped_entropy),
-        Column(title="Kept mass", value=lambda facts: facts.kept_mass, form="share", differs=False),
-        Column(title="Useless mass, worst", value=lambda facts: facts.useless_peak, form="share", differs=False),
-        Column(title="Useless mass", value=lambda facts: facts.useless_mass, form="share"),
-        Column(title="Reward", value=lambda facts: facts.reward),
-        Column(title="Silent groups", value=lambda facts: facts.silent_groups, form="share"),
-        Column(title="Time", value=lambda facts: facts.run.wall_seconds, form="time", differs=False),
+        *(Column(f"pass@{k}", _passed(k), form="share") for k in ks),
+        _column("Entropy, nats", "entropy"),
+        _column("Clamped entropy, nats", "clamped_entropy"),
+        _column("Kept mass", "kept_mass", form="share", differs=False),
+        _column("Useless mass, worst", "useless_peak", form="share", differs=False),
+        _column("Useless mass", "useless_mass", form="share"),
+        _column("Reward", "reward"),
+        _column("Silent groups", "silent_groups", form="share"),
+        _column("Time", "run.wall_seconds", form="time", differs=False),
     ]
+
+
+def _passed(k: str) -> Callable[[Facts], float | None]:
+    return lambda facts: facts.pass_end.get(k)
+
+
+def _column(title: str, name: str, **settings: Any) -> Column:
+    return Column(title, operator.attrgetter(name), **settings)
 
 
 def final_table(groups: Sequence[Group], ks: Sequence[str]) -> Table:
     """Return the last values: one row per recipe, and the start model's."""
     shown = columns(ks)
     runs = [run for group in groups for run in group.runs]
-    start = [_mean_cell(start_model(runs, k), "share") for k in ks] + [Cell(text=ABSENT)] * (len(shown) - len(ks))
+    start = [_mean_cell(start_model(runs, k), "share") for k in ks] + [Cell(ABSENT)] * (len(shown) - len(ks))
     rows = [
         Row(
-            head=label(group.label),
-            cells=[_mean_cell(estimate(map(column.value, group.final)), column.form) for column in shown],
-            color=group.color,
+            label(group.label),
+            [_mean_cell(estimate(map(column.value, group.final)), column.form) for column in shown],
+            group.color,
         )
         for group in groups
     ]
     return Table(
-        caption="Last values, means over seeds with 95% intervals",
-        titles=["Recipe", *(column.title for column in shown)],
-        rows=[Row(head="start model", cells=start), *rows],
+        "Last values, means over seeds with 95% intervals",
+        ["Recipe", *(column.title for column in shown)],
+        [Row("start model", start), *rows],
     )
 
 
 def _mean_cell(found: Estimate | None, form: str) -> Cell:
     if form == "time":
-        return Cell(text=duration(found.mean if found else None))
+        return Cell(duration(found.mean if found else None))
     middle, _, half = with_interval(found, share=form == "share").removesuffix("%").partition(PLUS_MINUS)
-    return Cell(text=middle + ("%" if form == "share" and found else ""), half=half)
+    return Cell(middle + ("%" if form == "share" and found else ""), half=half)
 
 
 def seed_table(groups: Sequence[Group], ks: Sequence[str]) -> Table:
@@ -114,14 +118,14 @@ def seed_table(groups: Sequence[Group], ks: Sequence[str]) -> Table:
     write: dict[str, Callable[[float | None], str]] = {"number": number, "share": percent, "time": duration}
     rows = [
         Row(
-            head=f"{label(group.label)}, seed {facts.run.seed}",
-            cells=[Cell(text=write[column.form](column.value(facts))) for column in shown],
-            color=group.color,
+            f"{label(group.label)}, seed {facts.run.seed}",
+            [Cell(write[column.form](column.value(facts))) for column in shown],
+            group.color,
         )
         for group in groups
         for facts in group.facts
     ]
-    return Table(caption="Last values of every run", titles=["Run", *(column.title for column in shown)], rows=rows)
+    return Table("Last values of every run", ["Run", *(column.title for column in shown)], rows)
 
 
 def difference_table(groups: Sequence[Group], ks: Sequence[str]) -> Table:
@@ -131,21 +135,21 @@ def difference_table(groups: Sequence[Group], ks: Sequence[str]) -> Table:
     def cell(group: Group, column: Column) -> Cell:
         found = paired(group, base, column.value)
         if found is None:
-            return Cell(text=ABSENT)
+            return Cell(ABSENT)
         middle, _, half = signed(found, share=column.form == "share").partition(PLUS_MINUS)
-        return Cell(text=middle, half=half, clear=clear(found))
+        return Cell(middle, half=half, clear=clear(found))
 
     def seeds(group: Group) -> set[int]:
         return {facts.run.seed for facts in group.final}
 
     return Table(
-        caption=f"Differences to {label(base.label)} on the same seeds, with 95% intervals",
-        titles=["Recipe", "Seeds", *(column.title for column in shown)],
-        rows=[
+        f"Differences to {label(base.label)} on the same seeds, with 95% intervals",
+        ["Recipe", "Seeds", *(column.title for column in shown)],
+        [
             Row(
-                head=label(group.label),
-                cells=[Cell(text=str(len(seeds(base) & seeds(group)))), *(cell(group, column) for column in shown)],
-                color=group.color,
+                label(group.label),
+                [Cell(str(len(seeds(base) & seeds(group)))), *(cell(group, column) for column in shown)],
+                group.color,
             )
             for group in compared(groups)
         ],
@@ -156,36 +160,32 @@ def law_table(laws: Sequence[GroupLaw]) -> Table:
     """Return the fits of the entropy-performance law: numbers where there is one, the reason where there is none."""
     titles = ["Recipe", "a", "b", f"Ceiling of the {laws[0].performance}", "Variance explained", "Seeds fitted"]
     return Table(
-        caption="The fitted law of each recipe",
-        titles=titles,
-        rows=[
-            Row(head=label(law.group.label), cells=_law_cells(law), color=law.group.color)
-            for law in laws
-            if law.fitted or law.refused
-        ],
+        "The fitted law of each recipe",
+        titles,
+        [Row(label(law.group.label), _law_cells(law), law.group.color) for law in laws if law.fitted or law.refused],
     )
 
 
 def _law_cells(law: GroupLaw) -> list[Cell]:
     count = len(law.fitted)
-    seeds = Cell(text=f"{count} of {count + len(law.refused)}")
+    seeds = Cell(f"{count} of {count + len(law.refused)}")
     if not law.fitted:
-        return [Cell(text=f"not fitted: {law.refused[0].reason}", span=4), seeds]
+        return [Cell(f"not fitted: {law.refused[0].reason}", span=4), seeds]
     a, b, explained = (sum(getattr(one, name) for one in law.fitted) / count for name in ("a", "b", "explained"))
     values = [number(a), number(b), with_interval(law.ceiling, share=law.performance == "accuracy"), percent(explained)]
-    return [*(Cell(text=value) for value in values), seeds]
+    return [*(Cell(value) for value in values), seeds]
 
 
 def settings_table(groups: Sequence[Group]) -> Table:
     """Return the settings of the recipes, one row each, however deep they are nested."""
     flat = [dict(_flat(group.runs[0].parameters)) for group in groups]
     return Table(
-        caption="Settings of the recipes",
-        titles=["Setting", *(label(group.label) for group in groups)],
-        rows=[
+        "Settings of the recipes",
+        ["Setting", *(label(group.label) for group in groups)],
+        [
             Row(
-                head=visible(name, limit=100),
-                cells=[Cell(text=visible(settings.get(name, ABSENT), limit=300)) for settings in flat],
+                visible(name, limit=100),
+                [Cell(visible(settings.get(name, ABSENT), limit=300)) for settings in flat],
             )
             for name in dict.fromkeys(name for settings in flat for name in settings)
         ],

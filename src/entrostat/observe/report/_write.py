@@ -10,11 +10,11 @@ from typing import Any
 from entrostat.observe.analysis import findings
 from entrostat.observe.html import ARTICLE, PLOTS, THEME, asset, plotly_script, render, write_page
 from entrostat.observe.report import _answers
+from entrostat.observe.report._drawings import HEIGHT, NAME, WIDTH
 from entrostat.observe.report._groups import Group
 from entrostat.observe.report._load import AnyPath, as_paths, load_runs
 from entrostat.observe.report._sentences import HELD
-from entrostat.observe.report._still import HEIGHT, NAME, WIDTH
-from entrostat.observe.report._story import Story, story
+from entrostat.observe.report._story import Story, story_of
 from entrostat.observe.text import label
 
 _HERE = Path(__file__).parent
@@ -61,35 +61,35 @@ def report_page(paths: AnyPath | Sequence[AnyPath], *, scripts: Sequence[str] = 
     runs = load_runs(paths)
     jobs = [directory / "job.toml" for directory in dict.fromkeys(as_paths(paths))]
     texts = [job.read_text(encoding="utf-8", errors="replace") for job in jobs if job.is_file()]
-    return _page(story(runs, texts), plotly, scripts)
+    return _page(story_of(runs, texts), plotly, scripts)
 
 
-def _page(told: Story, plotly: str, more: Sequence[str] = ()) -> str:
+def _page(story: Story, plotly: str, more: Sequence[str] = ()) -> str:
     from markupsafe import Markup, escape
 
-    marked = [Markup('<b class="name {}">{}</b>').format(_style(one.color), label(one.label)) for one in told.groups]
+    marked = [Markup('<b class="name {}">{}</b>').format(_style(one.color), label(one.label)) for one in story.groups]
 
     def named(sentence: str) -> Markup:
         return escape(sentence).format(*marked)
 
     def plain(sentence: str) -> str:
-        return sentence.format(*(one.label for one in told.groups))
+        return sentence.format(*(one.label for one in story.groups))
 
-    scripts = [asset(_HERE / "numbers.js")] if told.drawings or told.tokens else []
+    scripts = [asset(_HERE / "numbers.js")] if story.drawings or story.tokens else []
     data: dict[str, Any] = {}
-    if told.drawings:
+    if story.drawings:
         scripts = [plotly, *scripts, *map(asset, _CURVES)]
-        data["curves"] = _curve_data(told)
-    if told.tokens:
+        data["curves"] = _curve_data(story)
+    if story.tokens:
         scripts.append(asset(_HERE / "tokens.js"))
-        data["token-data"] = _answers.view_data(told.tokens)
-        data["token-groups"] = [_look(group) for group in told.groups]
+        data["token-data"] = _answers.view_data(story.tokens)
+        data["token-groups"] = [_look(group) for group in story.groups]
     return render(
         _HERE / "page.html.j2",
         styles=[THEME, ARTICLE, _HERE / "page.css"],
         scripts=[*scripts, *more],
         data=data,
-        story=told,
+        story=story,
         named=named,
         plain=plain,
         style=_style,
@@ -98,7 +98,7 @@ def _page(told: Story, plotly: str, more: Sequence[str] = ()) -> str:
         rules=findings,
         held=HELD,
         size=(WIDTH, HEIGHT),
-        longest=max(len(label(group.label, limit=NAME)) for group in told.groups),
+        longest=max(len(label(group.label, limit=NAME)) for group in story.groups),
     )
 
 
@@ -122,18 +122,23 @@ def _look(group: Group) -> dict[str, Any]:
     }
 
 
-def _curve_data(told: Story) -> dict[str, Any]:
+def _curve_data(story: Story) -> dict[str, Any]:
     panels = [
         {
             "key": drawing.panel.key,
             "share": drawing.panel.share,
-            "sparse": drawing.panel.sparse,
+            "sparse": drawing.panel.evaluated is not None,
             "log": drawing.log,
             "named": drawing.panel.section == "entropy",
             "plane": drawing.reach,
             "shade": drawing.shade,
             "lines": drawing.lines,
         }
-        for drawing in [*told.drawings, *([told.law] if told.law else [])]
+        for drawing in [*story.drawings, *([story.law] if story.law else [])]
     ]
-    return {"groups": [_look(group) for group in told.groups], "last": told.last, "thin": told.thin, "panels": panels}
+    return {
+        "groups": [_look(group) for group in story.groups],
+        "last": story.last,
+        "thin": story.thin,
+        "panels": panels,
+    }
