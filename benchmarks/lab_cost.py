@@ -23,9 +23,8 @@ from pathlib import Path
 import torch
 
 from entrostat.jobs.bench._table import write_table
-from entrostat.lab._toy import METHODS, Method, Toy, run_toy
-from entrostat.lab._toy_order import toy_curves
-from entrostat.lab.claims.toy_figure import FOUND
+from entrostat.lab.theory.toy import METHODS, Method, Toy, run_toy
+from entrostat.lab.theory.toy_figure import FOUND, toy_curves
 
 SIZES = (10_000, 30_000, 100_000, 300_000)
 ONE = replace(FOUND, optimal=5)

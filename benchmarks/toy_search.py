@@ -21,8 +21,8 @@ from typing import Any
 
 import torch
 
-from entrostat.lab._toy import METHODS, Toy
-from entrostat.lab._toy_order import OPTIMAL, Finals, finals, margin, toy_curves
+from entrostat.lab.theory.toy import METHODS, Toy
+from entrostat.lab.theory.toy_figure import OPTIMAL, Finals, finals, margin, toy_curves
 
 WIDE: dict[str, tuple[Any, ...]] = {
     "peak": (0.0, 1.0, 2.0, 2.5, 3.0),

@@ -9,17 +9,15 @@ import torch
 
 from entrostat import lab
 from entrostat.lab import END, MDP, PrefixTree
-from entrostat.lab._toy import Toy, run_toys
-from entrostat.lab.classical import (
-    Multilevel,
-    NaturalActorCritic,
-    SparseActorCritic,
-    decoupled_temperature,
-    implicit_q_iteration,
-    masked_target,
-    robust_value,
-    sparse_value,
-)
+from entrostat.lab.classical.decoupled import decoupled_temperature
+from entrostat.lab.classical.implicit_q import implicit_q_iteration
+from entrostat.lab.classical.multilevel import Multilevel
+from entrostat.lab.classical.natural_actor_critic import NaturalActorCritic
+from entrostat.lab.classical.offline_ld import masked_target
+from entrostat.lab.classical.sparse_actor_critic import SparseActorCritic
+from entrostat.lab.classical.sparse_tsallis import sparse_value
+from entrostat.lab.classical.state_entropy import robust_value
+from entrostat.lab.theory.toy import Toy, run_toys
 
 ONE = torch.zeros(3, 1)
 NOTHING = torch.zeros(2, 2, dtype=torch.bool)

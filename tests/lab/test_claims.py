@@ -8,7 +8,7 @@ import pytest
 
 from entrostat import lab
 from entrostat.lab import Outcome
-from entrostat.lab.claims.one_step_policy import one_step
+from entrostat.lab.theory.steps import one_step
 
 THEORY = [name for name in lab.names() if not name.startswith("classical_") and name != "toy_figure"]
 

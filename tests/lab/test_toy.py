@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from entrostat.lab import _toy, get, run_claim
-from entrostat.lab._toy import METHODS, Method, Toy, run_toy, run_toys
-from entrostat.lab._toy_order import ENTROPY_HELPS, OPTIMAL, margin
-from entrostat.lab.claims.toy_figure import FOUND, sized
+from entrostat.lab import get, run_claim
+from entrostat.lab.theory import toy as toys
+from entrostat.lab.theory.toy import METHODS, Method, Toy, run_toy, run_toys
+from entrostat.lab.theory.toy_figure import ENTROPY_HELPS, FOUND, OPTIMAL, margin, sized
 from entrostat.measures import clamped, shannon
 
 SMALL = Toy(actions=300, optimal=3, prompts=6, levels=12, steps=40, samples=3, peak=1.5, trap=0.2, refresh=1, rate=0.2)
@@ -22,7 +22,7 @@ def rng(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def expanded(problem: _toy._Problem) -> _toy._Problem:
+def expanded(problem: toys._Problem) -> toys._Problem:
     """Return the same problem with a column for every token; an empty trap column stays."""
     single = problem.paying.shape[1]
     rows = [
@@ -40,10 +40,10 @@ def expanded(problem: _toy._Problem) -> _toy._Problem:
 @pytest.mark.parametrize("method", ["none", "entropy"])
 def test_levels_of_equal_tokens_are_exact(method: Method, samples: int) -> None:
     toy = replace(SMALL, samples=samples)
-    problem = _toy.toy_problem(toy, rng(1))
+    problem = toys.toy_problem(toy, rng(1))
     assert problem.tokens.sum(-1).tolist() == [300.0] * 6
-    lumped = _toy._train(toy, method, problem, None, [rng(2)])
-    single = _toy._train(toy, method, expanded(problem), None, [rng(2)])
+    lumped = toys._train(toy, method, problem, None, [rng(2)])
+    single = toys._train(toy, method, expanded(problem), None, [rng(2)])
     for a, b in zip(lumped, single, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
@@ -60,7 +60,7 @@ def test_one_column_per_token_is_the_finest_law() -> None:
 def test_the_gradient_is_that_of_the_library(method: Method) -> None:
     # One Adam step from rest moves by rate * sign(gradient): compare signs with autograd on the library's measures.
     toy = replace(SMALL, levels=0, samples=0, steps=1, clamp=0.5)
-    problem = _toy.toy_problem(toy, rng(3))
+    problem = toys.toy_problem(toy, rng(3))
     leaf = problem.prior.double().requires_grad_()
     reward = (leaf.softmax(-1).gather(-1, problem.paying) * problem.pay).sum()
     bonus: Tensor | float = 0.0
@@ -71,20 +71,20 @@ def test_the_gradient_is_that_of_the_library(method: Method) -> None:
     expected = torch.autograd.grad(reward + toy.coef * bonus, leaf)[0]
 
     seen: list[Tensor] = []
-    original = _toy._Adam.step
+    original = toys._Adam.step
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            _toy._Adam, "step", lambda self, z, ascent: (seen.append(ascent.clone()), original(self, z, ascent))
+            toys._Adam, "step", lambda self, z, ascent: (seen.append(ascent.clone()), original(self, z, ascent))
         )
-        _toy._train(toy, method, problem, None, [rng(4)])
+        toys._train(toy, method, problem, None, [rng(4)])
     torch.testing.assert_close(seen[0].double(), expected, rtol=1e-3, atol=1e-7)
 
 
 def test_sampled_rewards_average_to_the_exact_gradient() -> None:
     toy = replace(SMALL, samples=20_000)
-    problem = _toy.toy_problem(toy, rng(6))
+    problem = toys.toy_problem(toy, rng(6))
     p = torch.full(problem.paying.shape, 0.1)
-    drawn = _toy._weights(toy, problem, p, [rng(7)])
+    drawn = toys._weights(toy, problem, p, [rng(7)])
     torch.testing.assert_close(drawn, p * problem.pay, atol=0.01, rtol=0)
 
 
@@ -158,5 +158,5 @@ def test_another_size_keeps_the_bias_at_the_optimum() -> None:
 @pytest.mark.parametrize(("shared", "moves"), [(False, [0.2, -0.2, 0.2]), (True, [0.2, -0.1, 0.002])])
 def test_the_first_step_of_adam_by_scale(shared: bool, moves: list[float]) -> None:
     logits = torch.zeros(1, 3)
-    _toy._Adam(replace(SMALL, shared_scale=shared), logits, None).step(logits, torch.tensor([[1.0, -0.5, 0.01]]))
+    toys._Adam(replace(SMALL, shared_scale=shared), logits, None).step(logits, torch.tensor([[1.0, -0.5, 0.01]]))
     torch.testing.assert_close(logits, torch.tensor([moves]))

@@ -1,4 +1,4 @@
-"""What a claim of the lab is: a statement, how it is checked, and what came out."""
+"""Claims of the lab: a statement, its check, and the outcome as figures and plots."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 VerdictWord = Literal["holds", "does not hold", "not tested"]
+Topic = Literal["theory", "toy", "classical"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class Plot:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a check of a claim measured."""
+    """The result of a check."""
 
     verdict: VerdictWord
     figures: Mapping[str, float | str]
@@ -46,15 +47,15 @@ class Outcome:
     seeds: tuple[int, ...] = ()
     plots: tuple[Plot, ...] = ()
     remarks: str = ""
-    """What a reader must know to believe the verdict: setting, sensitivity, what was not tested."""
+    """The setting, how much the verdict depends on it, and anything that was not tested."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One statement that can be checked on a problem small enough to be exact.
+    """One statement that can be checked on a problem small enough to be exact; written with the decorator `claim`.
 
     Args:
-        name: how it is called on the command line; the file's name.
+        name: its name on the command line, which is the name of its function.
         statement: one sentence that the outcome can contradict.
         source: the paper or note it comes from, and how sure we are of it.
         check: runs the check; `quick` asks for a reduced one of a few seconds.
@@ -65,4 +66,46 @@ class Claim:
     statement: str
     source: str
     check: Callable[[bool], Outcome] = field(repr=False)
-    topic: Literal["theory", "toy", "classical"]
+    topic: Topic
+
+
+def claim(topic: Topic, *, source: str) -> Callable[[Callable[[bool], Outcome]], Claim]:
+    """Make a claim of the function that checks it: its name is the claim's name, its docstring the statement.
+
+    Args:
+        topic: the chapter of the page it belongs to.
+        source: the paper or note it comes from, and how sure we are of it.
+    """
+
+    def wrap(check: Callable[[bool], Outcome]) -> Claim:
+        statement = " ".join((check.__doc__ or "").split())
+        return Claim(name=check.__name__, statement=statement, source=source, check=check, topic=topic)
+
+    return wrap
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A claim, the outcome of its check, and how long that took."""
+
+    claim: Claim
+    outcome: Outcome
+    seconds: float
+
+    @property
+    def line(self) -> str:
+        """One line: verdict, name, figures."""
+        figures = ", ".join(f"{name} {figure_text(value)}" for name, value in self.outcome.figures.items())
+        return f"{self.outcome.verdict:<14} {self.claim.name} ({self.seconds:.1f} s): {figures}"
+
+
+def figure_text(value: float | str) -> str:
+    """Write a figure with four significant digits, a whole number in full.
+
+    Example:
+        >>> figure_text(0.123456), figure_text(100000.0), figure_text("none")
+        ('0.1235', '100000', 'none')
+    """
+    if isinstance(value, str):
+        return value
+    return f"{value:.0f}" if float(value).is_integer() and abs(value) < 1e9 else f"{value:.4g}"

@@ -5,13 +5,15 @@ Letters: S states, A actions, K possible successors of a state and action (1 whe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from entrostat.errors import require, require_finite
-from entrostat.lab._policy import check_mask
+from entrostat.errors import require, require_count, require_finite
+from entrostat.lab._policy import FORBIDDEN, check_mask, entropy, softmax, sparsemax, tsallis_entropy
 
 END = -1
 """The successor that ends the episode; its value is 0."""
@@ -63,7 +65,7 @@ def make_mdp(
     rewards: Tensor,
     successors: Tensor,
     chances: Tensor | None = None,
-    start: Tensor | None = None,
+    start: Tensor | int | None = None,
     mask: Tensor | None = None,
     discount: float = 1.0,
 ) -> MDP:
@@ -73,7 +75,7 @@ def make_mdp(
         rewards: `[S, A]`.
         successors: `[S, A]` for certain moves or `[S, A, K]`; `END` ends the episode.
         chances: `[S, A, K]`; left out for certain moves.
-        start: `[S]`; uniform if left out.
+        start: `[S]` probabilities, or the one state to start from; uniform if left out.
         mask: `[S, A]`; everything is allowed if left out.
         discount: in (0, 1].
 
@@ -90,6 +92,8 @@ def make_mdp(
     require(rewards.dim() == 2, "rewards", "have shape [S, A]", tuple(rewards.shape))
     successors = successors.unsqueeze(-1) if successors.dim() == 2 else successors
     states = rewards.shape[0]
+    if isinstance(start, int):
+        start = torch.nn.functional.one_hot(torch.tensor(start), states)
     return MDP(
         rewards=rewards.double(),
         successors=successors.long(),
@@ -104,7 +108,7 @@ def dense_mdp(
     *,
     rewards: Tensor,
     transitions: Tensor,
-    start: Tensor | None = None,
+    start: Tensor | int | None = None,
     mask: Tensor | None = None,
     discount: float = 1.0,
 ) -> MDP:
@@ -156,3 +160,193 @@ def _check_reachable(mdp: MDP) -> None:
     lost = (~reached).nonzero().squeeze(-1).tolist()
     remedy = "Leave them out, or give them a chance in `start`."
     require(not lost, "successors", "reach every state from `start`", f"unreachable states {lost[:8]}", remedy)
+
+
+# Exact answers on tabular MDPs: evaluation, occupancy, three kinds of value iteration, gradients.
+#
+# Letters: S states, A actions, `coef` is lambda, the coefficient of the entropy in
+#
+#     J = E sum_t discount^t ( r_t + lambda * H(pi(.|s_t)) )
+
+Regulariser = Literal["shannon", "tsallis"]
+
+Coef = float | Tensor
+
+_ENTROPIES: dict[Regulariser, Callable[[Tensor], Tensor]] = {"shannon": entropy, "tsallis": tsallis_entropy}
+
+
+class Evaluation(NamedTuple):
+    """What a policy is worth."""
+
+    values: Tensor
+    """`[S]`, entropies included if there is a coefficient."""
+    q: Tensor
+    """`[S, A]`, without the entropy of the state itself; finite for forbidden actions too."""
+
+
+class Solution(NamedTuple):
+    """What value iteration found."""
+
+    values: Tensor
+    """`[S]`."""
+    q: Tensor
+    """`[S, A]`, -inf for forbidden actions."""
+    policy: Tensor
+    """`[S, A]`."""
+    sweeps: int
+
+
+def transition_matrix(mdp: MDP, policy: Tensor) -> Tensor:
+    """Return `[S, S]`: the chance to go from one state to another under `policy [S, A]`; rows lack what ends."""
+    weights = (policy.unsqueeze(-1) * mdp.chances).flatten(1)
+    targets = mdp.successors.flatten(1)
+    targets = targets.where(targets != END, mdp.states)  # END goes to a column that is dropped
+    return weights.new_zeros(mdp.states, mdp.states + 1).scatter_add(1, targets, weights)[:, :-1]
+
+
+def evaluate(mdp: MDP, policy: Tensor, *, coef: Coef = 0.0, regulariser: Regulariser = "shannon") -> Evaluation:
+    """Return the exact values of `policy [S, A]`, differentiable in it.
+
+        v = (I - discount P)^{-1} (r_pi + coef H(pi))        q = r + discount E v
+
+    Args:
+        mdp: the problem.
+        policy: probabilities `[S, A]`, 0 where the mask forbids.
+        coef: of the entropy, at least 0; one number or `[S]`.
+        regulariser: which entropy.
+
+    Raises:
+        ValueError: `coef` negative, `policy` not a policy of this MDP, or an undiscounted policy that never ends.
+
+    Example:
+        >>> from entrostat.lab import make_mdp
+        >>> mdp = make_mdp(rewards=torch.tensor([[1.0, 0.0]]), successors=torch.tensor([[END, 0]]), discount=0.5)
+        >>> evaluate(mdp, torch.tensor([[0.5, 0.5]])).values.tolist()  # v = 1/2 + v/4
+        [0.6666666666666666]
+    """
+    policy = _check_policy(mdp, policy)
+    bonus = _coef(coef, positive=False) * _ENTROPIES[regulariser](policy)
+    reward = (policy * mdp.rewards).sum(-1) + bonus
+    values = _solve(mdp, transition_matrix(mdp, policy), reward)
+    return Evaluation(values, mdp.rewards + mdp.discount * mdp.ahead(values))
+
+
+def occupancy(mdp: MDP, policy: Tensor) -> Tensor:
+    """Return `[S]`: the expected discounted number of visits, `d = start + discount P' d`; sums to the length."""
+    policy = _check_policy(mdp, policy)
+    return _solve(mdp, transition_matrix(mdp, policy).T, mdp.start)
+
+
+def objective(mdp: MDP, logits: Tensor, *, coef: Coef = 0.0, regulariser: Regulariser = "shannon") -> Tensor:
+    """Return J of the softmax policy of `logits [S, A]` as a scalar with gradient."""
+    values = evaluate(mdp, softmax(logits, mdp.mask), coef=coef, regulariser=regulariser).values
+    return mdp.start @ values
+
+
+def exact_gradient(mdp: MDP, logits: Tensor, *, coef: Coef = 0.0, regulariser: Regulariser = "shannon") -> Tensor:
+    """Return dJ/dlogits `[S, A]` by autograd: no sampling, 0 for forbidden actions."""
+    leaf = logits.detach().double().requires_grad_()
+    return torch.autograd.grad(objective(mdp, leaf, coef=coef, regulariser=regulariser), leaf)[0]
+
+
+def value_iteration(mdp: MDP, *, tolerance: float = 1e-12, max_sweeps: int = 100_000) -> Solution:
+    """Return the optimum without entropy; ties share their state's probability."""
+    return _iterate(mdp, _greedy, tolerance, max_sweeps)
+
+
+def soft_value_iteration(mdp: MDP, *, coef: Coef, tolerance: float = 1e-12, max_sweeps: int = 100_000) -> Solution:
+    """Return the optimum of reward plus `coef` times Shannon entropy.
+
+        v = coef * logsumexp(q / coef)        pi = softmax(q / coef)        q = r + discount E v
+
+    Args:
+        mdp: the problem.
+        coef: lambda, positive; one number or `[S]`.
+        tolerance: the last sweep moved no value by more than this.
+        max_sweeps: after which it gives up.
+
+    Raises:
+        ValueError: `coef` not positive, or values that do not converge (undiscounted, where the bonus of a step
+            outweighs its cost, the best policy never ends).
+    """
+    temperature = _coef(coef, positive=True)
+
+    def best(q: Tensor) -> tuple[Tensor, Tensor]:
+        scaled = q / _column(temperature)
+        return temperature * scaled.logsumexp(-1), scaled.softmax(-1)
+
+    return _iterate(mdp, best, tolerance, max_sweeps)
+
+
+def tsallis_value_iteration(mdp: MDP, *, coef: Coef, tolerance: float = 1e-12, max_sweeps: int = 100_000) -> Solution:
+    """Return the optimum of reward plus `coef` times Tsallis entropy `(1 - sum p^2)/2`: `pi = sparsemax(q / coef)`.
+
+    Args and Raises as in `soft_value_iteration`.
+
+    Reference:
+        Lee, Choi, Oh, "Sparse Markov decision processes with causal sparse Tsallis entropy regularization", 2018.
+    """
+    temperature = _coef(coef, positive=True)
+
+    def best(q: Tensor) -> tuple[Tensor, Tensor]:
+        policy = sparsemax(q / _column(temperature))
+        expected = (policy * q.masked_fill(policy == 0, 0)).sum(-1)
+        return expected + temperature * tsallis_entropy(policy), policy
+
+    return _iterate(mdp, best, tolerance, max_sweeps)
+
+
+def _greedy(q: Tensor) -> tuple[Tensor, Tensor]:
+    top = q.amax(-1, keepdim=True)
+    ties = (q >= top - 1e-12 * (1 + top.abs())).double()
+    return top.squeeze(-1), ties / ties.sum(-1, keepdim=True)
+
+
+def _iterate(mdp: MDP, best: Callable[[Tensor], tuple[Tensor, Tensor]], tolerance: float, max_sweeps: int) -> Solution:
+    require_count("max_sweeps", max_sweeps, least=1)
+    values = torch.zeros(mdp.states, dtype=torch.float64)
+    change = float("inf")
+    for sweep in range(1, max_sweeps + 1):
+        q = (mdp.rewards + mdp.discount * mdp.ahead(values)).masked_fill(~mdp.mask, FORBIDDEN)
+        new, policy = best(q)
+        change = float((new - values).abs().max())
+        values = new
+        if change <= tolerance * (1 + float(values.abs().max())):
+            return Solution(values, q, policy, sweep)
+    raise ValueError(
+        f"value iteration did not converge in {max_sweeps} sweeps (last change {change:.3g}). "
+        "Discount the MDP, or lower `coef`: a bonus that outweighs the cost of a step rewards never ending."
+    )
+
+
+def _column(coef: Tensor) -> Tensor:
+    return coef.unsqueeze(-1) if coef.dim() else coef
+
+
+def _coef(coef: Coef, *, positive: bool) -> Tensor:
+    tensor = torch.as_tensor(coef, dtype=torch.float64)
+    fits = bool(((tensor > 0) if positive else (tensor >= 0)).all()) and bool(tensor.isfinite().all())
+    rule = "be positive and finite" if positive else "be at least 0 and finite"
+    remedy = "Without entropy, use value_iteration." if positive else ""
+    require(fits, "coef", rule, coef, remedy)
+    return tensor
+
+
+def _check_policy(mdp: MDP, policy: Tensor) -> Tensor:
+    policy = policy.double()
+    require(policy.shape == mdp.rewards.shape, "policy", f"have shape {tuple(mdp.rewards.shape)}", tuple(policy.shape))
+    sums = bool((policy.detach().sum(-1) - 1).abs().max() < 1e-6) and bool((policy.detach() >= 0).all())
+    require(sums, "policy", "be probabilities that sum to 1", float(policy.detach().sum(-1).min()))
+    stray = float(policy.detach()[~mdp.mask].sum())
+    require(stray == 0, "policy", "give forbidden actions no probability", stray)
+    return policy
+
+
+def _solve(mdp: MDP, matrix: Tensor, right: Tensor) -> Tensor:
+    system = torch.eye(mdp.states, dtype=torch.float64) - mdp.discount * matrix
+    solution, info = torch.linalg.solve_ex(system, right)
+    # An undiscounted loop that is never left makes the system singular (or, by rounding, nearly so).
+    sane = int(info) == 0 and bool(solution.detach().isfinite().all())
+    sane = sane and float(solution.detach().abs().max()) < 1e14
+    require(sane, "policy", "end the episode", "a policy that never ends", "Set a discount below 1.")
+    return solution

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from entrostat.lab._run import Checked, figure_text
+from entrostat.lab._claim import Checked, figure_text
 from entrostat.observe.html import PLOTS, THEME, asset, plotly_script, render
 from entrostat.observe.html import write_page as write
 from entrostat.observe.text import visible

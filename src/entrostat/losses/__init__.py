@@ -1,7 +1,6 @@
 """Losses per token, and the one reduction to a scalar. Hosts with a loss of their own do not need these."""
 
-from entrostat.losses._advantage_flow import advantage_coefficient as advantage_coefficient
-from entrostat.losses._advantage_flow import advantage_flow_matching as advantage_flow_matching
+from entrostat.losses._advantage_coefficient import advantage_coefficient as advantage_coefficient
 from entrostat.losses._clipped_surrogate import TokenLoss as TokenLoss
 from entrostat.losses._clipped_surrogate import clipped_surrogate as clipped_surrogate
 from entrostat.losses._peak_weights import peak_weights as peak_weights
@@ -16,7 +15,6 @@ __all__ = [
     "Tally",
     "TokenLoss",
     "advantage_coefficient",
-    "advantage_flow_matching",
     "clipped_surrogate",
     "peak_weights",
     "sequence_entropy",

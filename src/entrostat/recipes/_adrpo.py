@@ -26,7 +26,7 @@ def adrpo(*, scale: float = 1.0, low: float | None = None, high: float | None = 
     of 0.01, so without a floor almost every good response would be paid for divergence, which has no upper bound. With
     `scale=beta_0, low=-1, high=1` the coefficient stays within [0, 2 beta_0].
 
-    The flow-matching form of the paper is `entrostat.losses.advantage_flow_matching`.
+    The flow-matching form of the paper is in the lab: `entrostat.lab.theory.flow_matching`.
 
     Args:
         scale: how much one unit of advantage takes off the coefficient (paper: 1).

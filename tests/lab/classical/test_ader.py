@@ -5,8 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrostat.lab.claims.classical_entropy_budget import authors_shares, moved_budget
-from entrostat.lab.classical import Ader, AderState, entropy_sensitivity
+from entrostat.lab.classical.ader import Ader, AderState, authors_shares, entropy_sensitivity, moved_budget
 
 LAW = Ader(allowed=(5, 20, 3), rate=0.5)
 reals = st.floats(-5, 5)

@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from entrostat.lab import END, get, make_mdp, occupancy, soft_value_iteration
-from entrostat.lab.claims.classical_decoupled_branches import left_probability
-from entrostat.lab.claims.classical_decoupled_duplicates import grouped_policy
-from entrostat.lab.claims.classical_decoupled_escape import escape_length
-from entrostat.lab.claims.classical_decoupled_threshold import soft_length
-from entrostat.lab.classical import (
+from entrostat.lab.classical.decoupled import (
     box_entropy_range,
     decoupled_temperature,
     escape_grid,
+    escape_length,
+    grouped_policy,
+    left_probability,
+    soft_length,
     two_branches,
     waiting_room,
 )
@@ -94,7 +94,7 @@ def test_bad_input():
 
 def test_the_claims_tell_a_wrong_temperature_apart(monkeypatch):
     # If decoupling did nothing, the claim must say so.
-    claim = "entrostat.lab.claims.classical_decoupled_escape.decoupled_temperature"
+    claim = "entrostat.lab.classical.decoupled.decoupled_temperature"
     monkeypatch.setattr(claim, lambda allowed, temperature: torch.full(allowed.shape, temperature))
     assert get("classical_decoupled_escape").check(True).verdict == "does not hold"
 

@@ -3,9 +3,8 @@ import math
 import pytest
 import torch
 
-from entrostat.lab.claims.classical_implicit_q import distance, loss_at_the_fixed_point
-from entrostat.lab.claims.classical_natural_actor_critic import random_mdp
-from entrostat.lab.classical import implicit_q_iteration, implicit_q_loss
+from entrostat.lab.classical.implicit_q import distance, implicit_q_iteration, implicit_q_loss, loss_at_the_fixed_point
+from entrostat.lab.classical.natural_actor_critic import random_mdp
 
 
 @pytest.mark.parametrize("munchausen", [0.0, 0.9])

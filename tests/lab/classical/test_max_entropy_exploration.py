@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from entrostat.lab import dense_mdp, entropy, value_iteration
-from entrostat.lab.claims.classical_frank_wolfe import best_deterministic, largest_entropy
-from entrostat.lab.classical import (
+from entrostat.lab.classical.max_entropy_exploration import (
+    best_deterministic,
     best_policy,
     equivalent_policy,
     exploration_reward,
     frank_wolfe,
+    largest_entropy,
     line_world,
     statewise_average,
     visits,

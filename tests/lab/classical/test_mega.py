@@ -3,8 +3,14 @@ import math
 import pytest
 import torch
 
-from entrostat.lab.claims.classical_mega_coverage import explore
-from entrostat.lab.classical import RarePrompts, goal_probabilities, kernel_density, moved_cutoff, omega_weight
+from entrostat.lab.classical.mega import (
+    RarePrompts,
+    explore,
+    goal_probabilities,
+    kernel_density,
+    moved_cutoff,
+    omega_weight,
+)
 
 
 def test_a_kernel_density_integrates_to_one():

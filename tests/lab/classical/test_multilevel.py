@@ -4,9 +4,19 @@ import pytest
 import torch
 
 from entrostat.lab import make_mdp
-from entrostat.lab.claims.classical_log_mean_exp import TRUTH, plain_bias, randomised
-from entrostat.lab.claims.classical_multilevel import exact_q, measure, random_mdp
-from entrostat.lab.classical import Multilevel, antithetic_difference, blanchet_glynn, draw_group_size, log_mean_exp
+from entrostat.lab.classical.multilevel import (
+    TRUTH,
+    Multilevel,
+    antithetic_difference,
+    blanchet_glynn,
+    draw_group_size,
+    exact_q,
+    log_mean_exp,
+    measure,
+    plain_bias,
+    random_mdp,
+    randomised,
+)
 
 
 @pytest.mark.parametrize(("draws", "bias"), [(2, -0.64), (4, -0.32), (16, -0.064)])

@@ -1,13 +1,16 @@
 import pytest
 import torch
 
-from entrostat.lab.claims.classical_natural_actor_critic import averaging_error, exact_gaps, noisy, random_mdp
-from entrostat.lab.classical import (
+from entrostat.lab.classical.natural_actor_critic import (
     NaturalActorCritic,
+    averaging_error,
+    exact_gaps,
     natural_direction,
     neural_actor,
     neural_preferences,
     neural_step,
+    noisy,
+    random_mdp,
     run_natural_actor_critic,
 )
 

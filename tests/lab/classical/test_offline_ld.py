@@ -4,15 +4,12 @@ import pytest
 import torch
 
 from entrostat.lab import entropy, softmax, value_iteration
-from entrostat.lab.claims.classical_dispatching import random_data
-from entrostat.lab.claims.classical_masked_targets import dual_ascent
-from entrostat.lab.classical import (
-    JobShop,
+from entrostat.lab.classical.dispatching import JobShop, dispatching_mdp, random_data, random_job_shop
+from entrostat.lab.classical.offline_ld import (
     actor_loss,
     conservative_penalty,
-    dispatching_mdp,
+    dual_ascent,
     masked_target,
-    random_job_shop,
     temperature_loss,
 )
 from entrostat.measures import normalized

@@ -4,9 +4,15 @@ import pytest
 import torch
 
 from entrostat.batch import TokenBatch
-from entrostat.lab.claims.classical_sequence_entropy import counter_example, variances
-from entrostat.lab.claims.classical_sequence_gradient import ESTIMATORS, exact_gradient, measure
-from entrostat.lab.classical import every_sequence, random_tree
+from entrostat.lab.classical.sequence_entropy import (
+    ESTIMATORS,
+    counter_example,
+    every_sequence,
+    exact_gradient,
+    measure,
+    random_tree,
+    variances,
+)
 from entrostat.losses import sequence_entropy, sequence_entropy_surrogate
 from entrostat.terms import EntropyBonus
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from entrostat.lab import get
-from entrostat.lab.classical import SparseActorCritic, squashed_sample, tsallis_bonus
+from entrostat.lab.classical.sparse_actor_critic import SparseActorCritic, squashed_sample, tsallis_bonus
 
 
 def test_the_density_of_a_squashed_action_integrates_to_one():

@@ -4,9 +4,14 @@ import pytest
 import torch
 
 from entrostat.lab import sparsemax
-from entrostat.lab.claims.classical_sparse_optimum import objective, support_sizes
-from entrostat.lab.claims.classical_sparse_regret import regrets
-from entrostat.lab.classical import q_logarithm, sparse_regret_bound, sparse_value
+from entrostat.lab.classical.sparse_tsallis import (
+    objective,
+    q_logarithm,
+    regrets,
+    sparse_regret_bound,
+    sparse_value,
+    support_sizes,
+)
 from entrostat.measures import tsallis
 
 

@@ -4,8 +4,14 @@ import pytest
 import torch
 
 from entrostat.lab import entropy
-from entrostat.lab.claims.classical_state_entropy_duality import problem, searched_minimum
-from entrostat.lab.classical import knn_bonus, loss_budget, robust_value, worst_loss
+from entrostat.lab.classical.state_entropy import (
+    knn_bonus,
+    loss_budget,
+    problem,
+    robust_value,
+    searched_minimum,
+    worst_loss,
+)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -4,14 +4,17 @@ import pytest
 import torch
 
 from entrostat.lab import entropy, softmax
-from entrostat.lab.claims.classical_transition_entropy import (
+from entrostat.lab.classical.transition_entropy import (
     REWARDS,
     action_optimum,
     decomposition_error,
+    outcome_bonus,
+    outcome_entropy,
     outcomes_of,
+    redundancy,
+    transition_entropy,
     transition_optimum,
 )
-from entrostat.lab.classical import outcome_bonus, outcome_entropy, redundancy, transition_entropy
 
 GROUP = torch.tensor([0, 0, 0, 0, 1, 1])
 OUTCOMES = torch.tensor([7, 7, 7, 5, 7, 7])

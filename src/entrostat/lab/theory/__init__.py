@@ -1,0 +1,1 @@
+"""Claims on the theory of entropy control in reinforcement learning of language models, and the toy figure."""
