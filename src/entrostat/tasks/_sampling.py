@@ -1,10 +1,12 @@
-"""Completions of many prompts from any causal language model, without disturbing a training run around it."""
+"""Completions of many prompts from any causal language model, without disturbing a training run, and pass@k of them."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import math
+import statistics
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -62,9 +64,11 @@ def sample(
     require(require_finite("temperature", temperature) >= 0, "temperature", "be at least 0", temperature)
     queue = [prompt for prompt in prompts for _ in range(samples)]
     completions: list[str] = []
-    with _undisturbed(model, _plain(model, tokenizer, max_new_tokens, temperature)), _own_randomness(model, seed):
+    with _undisturbed(model, _plain(model, tokenizer, max_new_tokens, temperature), seed):
         for start in range(0, len(queue), batch_size):
-            completions += _complete(model, tokenizer, queue[start : start + batch_size])
+            encoded, ids = _generate(model, tokenizer, queue[start : start + batch_size])
+            answers = ids[:, encoded["input_ids"].shape[1] :]
+            completions += tokenizer.batch_decode(answers, skip_special_tokens=True)
     return [completions[start : start + samples] for start in range(0, len(queue), samples)]
 
 
@@ -79,7 +83,6 @@ class Drawn(NamedTuple):
     """`[N, L]` True at the tokens that were drawn, the end token included."""
 
 
-@torch.no_grad()
 def draw(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -89,29 +92,38 @@ def draw(
     temperature: float = 1.0,
     seed: int,
 ) -> Drawn:
-    """Sample one completion of each prompt, as `sample` does, and return the tokens themselves."""
+    """Sample one completion of each prompt, as `sample` does, and return the tokens themselves.
+
+    Example:
+        >>> from transformers import AutoModelForCausalLM, AutoTokenizer
+        >>> from entrostat.tasks import warm_start_path
+        >>> model = AutoModelForCausalLM.from_pretrained(warm_start_path())
+        >>> tokenizer = AutoTokenizer.from_pretrained(warm_start_path())
+        >>> drawn = draw(model, tokenizer, ["<bos> 4 7 9 > 20 :"], max_new_tokens=12, temperature=0, seed=0)
+        >>> tokenizer.decode(drawn.ids[drawn.response])
+        '9 + 4 = 13 ; 13 + 7 = 20 <eos>'
+    """
     settings = _plain(model, tokenizer, max_new_tokens, temperature)
-    with _undisturbed(model, settings), _own_randomness(model, seed):
-        encoded = tokenizer(list(prompts), padding=True, padding_side="left", return_tensors="pt").to(model.device)
-        ids: torch.Tensor = model.generate(**encoded)  # pyright: ignore[reportCallIssue] its decorator is untyped
+    with _undisturbed(model, settings, seed):
+        encoded, ids = _generate(model, tokenizer, prompts)
     width = encoded["input_ids"].shape[1]
-    ends = (
-        torch.tensor(settings.eos_token_id, device=ids.device).reshape(-1)
-        if settings.eos_token_id is not None
-        else None
-    )
-    ended = torch.zeros_like(ids[:, width:]) if ends is None else torch.isin(ids[:, width:], ends).long()
+    answers = ids[:, width:]
+    ended = torch.zeros_like(answers)
+    if settings.eos_token_id is not None:
+        ended = torch.isin(answers, torch.tensor(settings.eos_token_id, device=ids.device)).long()
     drawn = ended.cumsum(1) - ended == 0
-    response = torch.cat([torch.zeros_like(encoded["input_ids"], dtype=torch.bool), drawn], dim=1)
+    response = torch.cat([torch.zeros_like(ids[:, :width], dtype=torch.bool), drawn], dim=1)
     attention = torch.cat([encoded["attention_mask"], drawn.to(encoded["attention_mask"].dtype)], dim=1)
     return Drawn(ids, attention, response)
 
 
 @torch.no_grad()
-def _complete(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: list[str]) -> list[str]:
-    encoded = tokenizer(prompts, padding=True, padding_side="left", return_tensors="pt").to(model.device)
-    ids: torch.Tensor = model.generate(**encoded)  # pyright: ignore[reportCallIssue] its decorator is untyped
-    return tokenizer.batch_decode(ids[:, encoded["input_ids"].shape[1] :], skip_special_tokens=True)
+def _generate(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]
+) -> tuple[Any, torch.Tensor]:
+    """Return the prompts as the tokenizer encodes them, padded on the left, and `[N, L]` tokens: prompt, completion."""
+    encoded = tokenizer(list(prompts), padding=True, padding_side="left", return_tensors="pt").to(model.device)
+    return encoded, model.generate(**encoded)  # pyright: ignore[reportCallIssue] its decorator is untyped
 
 
 def _plain(
@@ -132,28 +144,70 @@ def _plain(
 
 
 @contextmanager
-def _undisturbed(model: PreTrainedModel, settings: GenerationConfig) -> Generator[None]:
-    """Evaluation mode and `settings` inside; outside, everything as it was."""
+def _undisturbed(model: PreTrainedModel, settings: GenerationConfig, seed: int) -> Generator[None]:
+    """Evaluation mode, `settings` and a seeded generator inside; afterwards everything is as it was."""
     before, training = model.generation_config, model.training
     model.generation_config = settings
     model.eval()
+    # `torch.manual_seed` would seed every CUDA device, also those whose state is not restored here.
+    devices = [model.device] if model.device.type == "cuda" else []
     try:
-        yield
+        with torch.random.fork_rng(devices):
+            torch.default_generator.manual_seed(seed)
+            for device in devices:
+                with torch.cuda.device(device):
+                    torch.cuda.manual_seed(seed)
+            yield
     finally:
         model.generation_config = before
         model.train(training)
 
 
-@contextmanager
-def _own_randomness(model: PreTrainedModel, seed: int) -> Generator[None]:
-    """Seed inside; outside, the random state as it was, on the CPU and on the model's CUDA device if it has one.
+class PassAtK(NamedTuple):
+    """The mean of pass@k over problems and the standard error of that mean (NaN for a single problem)."""
 
-    `torch.manual_seed` would seed every CUDA device, also those not put back here.
+    mean: float
+    stderr: float
+
+
+def pass_at_k(correct: Iterable[int], *, samples: int, k: int) -> PassAtK:
+    """Estimate pass@k, the chance that at least one of k answers is right, averaged over problems.
+
+        pass@k = 1 - C(n - c, k) / C(n, k)          c right answers among n >= k
+
+    This is unbiased: it is the chance that k answers drawn without replacement are not all wrong. The naive
+    1 - (1 - c/n)^k draws with replacement and is too low.
+
+    Args:
+        correct: For each problem, how many of its answers were right.
+        samples: How many answers each problem got, n.
+        k: How many answers one may try, at most `samples`.
+
+    Returns:
+        The mean over problems and its standard error. The error estimates how far another set of problems might have
+        moved the mean; it does not cover another training run.
+
+    Raises:
+        TypeError: If a count is not an integer.
+        ValueError: If `k` exceeds `samples`, a count lies outside 0..samples, or there are no problems.
+
+    Reference:
+        Chen et al. (2021), "Evaluating Large Language Models Trained on Code", equation 1. arXiv:2107.03374.
+
+    Example:
+        >>> estimate = pass_at_k([0, 2, 4], samples=4, k=2)
+        >>> f"{estimate.mean:.3f} +- {estimate.stderr:.3f}"
+        '0.611 +- 0.309'
     """
-    devices = [model.device] if model.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.default_generator.manual_seed(seed)
-        for device in devices:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield
+    require_count("samples", samples, least=1)
+    require_count("k", k, least=1)
+    require(k <= samples, "k", f"be at most samples={samples}", k, "Draw more samples for a larger k.")
+    counts = list(correct)
+    require(len(counts) > 0, "correct", "hold at least one problem", counts)
+    for c in counts:
+        require_count("correct", c)
+        require(c <= samples, "correct", f"be at most samples={samples}", c)
+    by_count = {c: 1 - math.comb(samples - c, k) / math.comb(samples, k) for c in set(counts)}
+    values = [by_count[c] for c in counts]
+    stderr = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return PassAtK(statistics.fmean(values), stderr)

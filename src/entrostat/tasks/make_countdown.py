@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from entrostat.tasks._countdown import Problem, score_expression
+from entrostat.tasks.countdown import Problem, score_expression
 
 # split -> (seed, how many problems); the order is the order of drawing
 _SPLITS: Final = {"test": (1_000_000, 192), "validation": (2_000_000, 128), "train": (3_000_000, 2048)}

@@ -1,7 +1,7 @@
 """Train the embedded small language model: ``python -m entrostat.tasks.warm_start --out DIR``.
 
 A Llama of two layers and 0.24 M parameters learns countdown's format from demonstrations (see
-`_demonstrations.py`; no held-out problem is among them) in about two minutes on one core. What it writes is an
+`_embedded.py`; no held-out problem is among them) in about two minutes on one core. What it writes is an
 ordinary ``save_pretrained`` directory, plus ``warm_start.json`` with the settings and the figures measured.
 
 The same settings give the same weights bit for bit on one machine with one thread. Elsewhere floating point rounds
@@ -25,11 +25,9 @@ import torch
 import torch.nn.functional as F
 
 from entrostat.errors import require_count
-from entrostat.tasks._countdown import Split, load, prompt, score
-from entrostat.tasks._demonstrations import Demonstration, demonstrations
-from entrostat.tasks._pass_at_k import pass_at_k
-from entrostat.tasks._sampling import sample
-from entrostat.tasks._tokenizer import build_tokenizer, useless_token_ids
+from entrostat.tasks.countdown import Split, load, prompt, score
+from entrostat.tasks._embedded import Demonstration, build_tokenizer, demonstrations, useless_token_ids
+from entrostat.tasks._sampling import pass_at_k, sample
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase

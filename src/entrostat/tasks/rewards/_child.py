@@ -1,14 +1,14 @@
-"""The process that does computer algebra on hostile text. Run as a script, by its path; imports nothing of ours.
+"""The process that does computer algebra on hostile text. Run as a script, by its path; imports nothing of this package.
 
 Each line of the input is a JSON pair, reference and answer, in LaTeX; each line of the output says `true` or `false`. A
 line `ready` comes first. Four things keep it harmless:
 
-- math-verify's LaTeX route alone is used. Its route for plain expressions hands the text to sympy's `parse_expr`, which
-  is Python's `eval`; here that one takes plain digits and nothing else, so that no other way leads to `eval` either.
-- Memory is limited; what needs more fails.
-- An alarm of the kernel ends the process if a comparison takes too long, also where no Python code runs any more. It
-  counts processor time, so that a busy machine judges as an idle one does.
-- The parent ends it as well, and starts another one.
+- Only math-verify's LaTeX route is used. Its route for plain expressions hands the text to sympy's `parse_expr`, which
+  is Python's `eval`; here `parse_expr` accepts plain digits and nothing else, so that no other way leads to `eval`.
+- Memory is limited; a comparison that needs more fails.
+- An alarm of the kernel ends the process if a comparison takes too long, even while no Python code runs. It counts
+  processor time, so that the verdict is the same on a busy machine.
+- The parent has a time limit as well; it kills this process and starts another one.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def same(reference: str, answer: str) -> bool:
     from math_verify import LatexExtractionConfig, parse, verify
 
     how = [LatexExtractionConfig(boxed_match_priority=0)]
-    # Its own time limits are signals too, and leave a computation in C running.
+    # math-verify's own time limits are signals too, and leave a computation in C running.
     both = [
         parse("\\boxed{" + text + "}", extraction_config=how, fallback_mode="no_fallback", parsing_timeout=None)  # pyright: ignore[reportArgumentType]
         for text in (reference, answer)

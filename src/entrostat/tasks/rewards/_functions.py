@@ -1,12 +1,69 @@
-r"""The reward functions. Each gives 1.0 or 0.0 to every response and keeps what it does not know of its arguments."""
+r"""The reward functions. Each gives 1.0 or 0.0 to every response and ignores arguments that it does not know.
+
+An answer is found by scanning: the last `\boxed{}`, the line after a marker, the last number.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
-from entrostat.tasks.rewards._extract import after_marker, boxed, final_answer
-from entrostat.tasks.rewards._verifier import require_math_verify, same_value
+from entrostat.tasks.rewards._verifier import MAX_CHARACTERS, require_math_verify, same_value
+
+_TAIL: Final = 400
+"""A plain number is searched for in this many characters at the end of a text."""
+_OPEN: Final = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_NUMBER: Final = re.compile(r"-?[0-9][0-9,]*(?:\.[0-9]+)?(?:/[0-9]+)?")
+
+
+def boxed(text: str) -> str | None:
+    r"""Return the contents of the last `\boxed{}` of a text, or `None` if there is none that closes.
+
+    Example:
+        >>> boxed(r"so \boxed{1} or rather \boxed{\frac{1}{2}}.")
+        '\\frac{1}{2}'
+        >>> boxed(r"\boxed{1") is None
+        True
+    """
+    opened = [found.end() for found in _OPEN.finditer(text)]
+    if not opened:
+        return None
+    start = opened[-1]
+    depth = 1
+    for place in range(start, min(len(text), start + MAX_CHARACTERS + 1)):
+        depth += {"{": 1, "}": -1}.get(text[place], 0)
+        if depth == 0:
+            return text[start:place].strip()
+    return None
+
+
+def after_marker(text: str, marker: str) -> str | None:
+    """Return the rest of the line after the last `marker`, or `None` if there is none.
+
+    Example:
+        >>> after_marker("6 * 7 = 42\\n#### 42", "####")
+        '42'
+    """
+    _, found, rest = text.rpartition(marker)
+    line = rest.strip().partition("\n")[0].strip()
+    return line if found and 0 < len(line) <= MAX_CHARACTERS else None
+
+
+def final_answer(text: str) -> str | None:
+    r"""Return a response's answer: its last `\boxed{}`, else the line after its last `####`, else its last number.
+
+    Example:
+        >>> final_answer(r"Hence \boxed{x = 3}."), final_answer("#### 42"), final_answer("That makes 1,200 in all.")
+        ('x = 3', '42', '1,200')
+        >>> final_answer("I do not know.") is None
+        True
+    """
+    found = boxed(text) or after_marker(text, "####")
+    if found is not None:
+        return found
+    numbers = _NUMBER.findall(text[-_TAIL:])
+    return numbers[-1].rstrip(",") if numbers else None
 
 
 def math(
@@ -77,7 +134,7 @@ def by_text(reference: str, response: str) -> bool:
 
 
 def written(completion: Any) -> str:
-    """Return what the model wrote: the text itself, or the last message of a conversation."""
+    """Return the text of a completion: the text itself, or the last message of a conversation."""
     if isinstance(completion, str):
         return completion
     content = completion[-1].get("content") if completion else ""

@@ -13,26 +13,33 @@ import importlib.util
 import itertools
 import json
 import os
+import re
 import select
 import subprocess
 import sys
 import threading
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import IO, Final, cast
 
 from entrostat.errors import require, require_finite
-from entrostat.tasks.rewards._extract import MAX_CHARACTERS
-from entrostat.tasks.rewards._numbers import number
 
+MAX_CHARACTERS: Final = 400
+"""Longer answers are rejected."""
 SECONDS: Final = 5.0
 """Processor time one comparison may take."""
 _PATIENCE: Final = 10.0
-"""Wall time it may take, as a multiple: for what sleeps, and for a machine that is busy."""
+"""Wall time it may take, as a multiple of its processor time: it may sleep, and the machine may be busy."""
 _DEEPEST: Final = 12
-"""Deepest nesting of brackets that is looked at: the time of the parser grows exponentially with it."""
+"""Deepest nesting of brackets that is parsed: the parser's time grows exponentially with it."""
 _START_SECONDS: Final = 300.0
-"""How long the other process may take to import what it needs, on a machine that is busy or reads from a network."""
+"""Time for the imports of the other process, on a machine that is busy or reads from a network."""
+# Most answers are plain numbers, which are read exactly and need no computer algebra.
+_DIGITS: Final = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,30})"
+_PLAIN: Final = re.compile(rf"([-+]?){_DIGITS}(?:\.[0-9]{{1,30}})?", re.ASCII)
+_RATIO: Final = re.compile(r"([-+]?)([0-9]{1,30})\s*/\s*([0-9]{1,30})", re.ASCII)
+_FRAC: Final = re.compile(r"([-+]?)\\[dt]?frac\s*\{([0-9]{1,30})\}\s*\{([0-9]{1,30})\}", re.ASCII)
 
 
 def require_math_verify() -> None:
@@ -70,7 +77,7 @@ class Verifier:
         self.close()
 
     def same(self, reference: str, answer: str) -> bool:
-        """Return whether two expressions have the same value; what cannot be told in time has not."""
+        """Return whether two expressions have the same value; False on timeout."""
         with self._lock:
             process = self._process or self._start()
             verdict = self._ask(process, json.dumps([reference, answer]))
@@ -88,7 +95,7 @@ class Verifier:
                 pipe.close()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # -P: the folder of the script is no place to import from. It gets no file of ours and may write none.
+        # -P: nothing is imported from the folder of the script. The process inherits no open file and may write none.
         command = [sys.executable, "-P", str(Path(__file__).with_name("_child.py")), str(self._seconds)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
@@ -99,11 +106,11 @@ class Verifier:
         return self._process
 
     def _ask(self, process: subprocess.Popen[bytes], request: str) -> bytes | None:
-        """Return the other process's line, or None if it gave none in time or is gone."""
+        """Return the answer of the other process, or None if it gave none in time or is gone."""
         into, out = _pipes(process)
         try:
             into.write(request.encode() + b"\n")
-            # Its own alarm comes first; this limit is for the case that even that fails.
+            # The alarm of the process comes first; this limit is for the case that even that fails.
             return _line(out, self._seconds * _PATIENCE)
         except OSError:
             return None
@@ -132,17 +139,36 @@ def _shared() -> Verifier:
     return verifier
 
 
+def number(text: str) -> Fraction | None:
+    r"""Return the value of a plain number or fraction of integers, or `None` for anything else.
+
+    Example:
+        >>> number("1,200.50"), number(r"-\frac{3}{6}"), number("2^3")
+        (Fraction(2401, 2), Fraction(-1, 2), None)
+    """
+    text = text.strip().strip("$").strip()
+    if len(text) > 100:
+        return None
+    if _PLAIN.fullmatch(text):
+        return Fraction(text.replace(",", ""))
+    ratio = _RATIO.fullmatch(text) or _FRAC.fullmatch(text)
+    if ratio is None or int(ratio[3]) == 0:
+        return None
+    value = Fraction(int(ratio[2]), int(ratio[3]))
+    return -value if ratio[1] == "-" else value
+
+
 @functools.lru_cache(maxsize=1 << 16)
 def same_value(reference: str, answer: str) -> bool:
-    r"""Return whether an answer is worth the reference: equal as text, as numbers, or by computer algebra.
+    r"""Return whether an answer has the value of the reference: equal as text, as numbers, or by computer algebra.
 
-    Answers are remembered: the responses of a group often agree.
+    Verdicts are cached, because the responses of a group often agree.
 
     Example:
         >>> same_value("1,200", "1200.0"), same_value("1/2", "0.5"), same_value("42", "43")
         (True, True, False)
     """
-    reference, answer = _tidy(reference), _tidy(answer)
+    reference, answer = (" ".join(text.split()).removesuffix(".") for text in (reference, answer))
     if not reference or not answer or max(len(reference), len(answer)) > MAX_CHARACTERS:
         return False
     if reference == answer:
@@ -150,14 +176,5 @@ def same_value(reference: str, answer: str) -> bool:
     values = number(reference), number(answer)
     if None not in values:
         return values[0] == values[1]
-    return _depth(answer) <= _DEEPEST and _shared().same(reference, answer)
-
-
-def _depth(text: str) -> int:
-    """Return how deeply brackets are nested."""
-    steps = ((letter in "([{") - (letter in ")]}") for letter in text)
-    return max(itertools.accumulate(steps), default=0)
-
-
-def _tidy(text: str) -> str:
-    return " ".join(text.split()).removesuffix(".")
+    depths = itertools.accumulate((letter in "([{") - (letter in ")]}") for letter in answer)
+    return max(depths) <= _DEEPEST and _shared().same(reference, answer)

@@ -8,18 +8,38 @@ number is used once, and the value is the target. Everything else earns 0.0; the
 
 from __future__ import annotations
 
+import ast
 import functools
+import itertools
 import json
+import operator
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from fractions import Fraction
+from pathlib import Path
+from typing import Final, Literal, cast, get_args
 
 from entrostat.errors import require, require_count, sentence, unknown_name
-from entrostat.tasks._data import problems_path
-from entrostat.tasks._expression import MAX_CHARACTERS, MAX_DIGITS, evaluate, literals, parse
+
+PROBLEMS_FILE: Final = Path(__file__).parent / "data" / "countdown.jsonl"
+"""The shipped problems, written by ``python -m entrostat.tasks.make_countdown``."""
 
 Split = Literal["train", "validation", "test"]
 
+MAX_CHARACTERS: Final = 128
+MAX_DEPTH: Final = 16
+MAX_DIGITS: Final = 9
+
+# [0-9] and re.ASCII, not str.isdigit or a bare \d: those accept digits of every script.
+_EXPRESSION: Final = re.compile(rf"(?:\s*(?:(?:0|[1-9][0-9]{{0,{MAX_DIGITS - 1}}})(?![0-9])|[-+*/()]))*\s*", re.ASCII)
+_OPERATIONS: Final[dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+_ALLOWED: Final = (ast.BinOp, ast.UnaryOp, ast.Constant, ast.UAdd, ast.USub, *_OPERATIONS)
 _INTEGER: Final = rf"\s*([0-9]{{1,{MAX_DIGITS}}})\s*"
 _STEP: Final = re.compile(rf"{_INTEGER}([-+*/]){_INTEGER}={_INTEGER}", re.ASCII)
 
@@ -100,8 +120,8 @@ def replay(text: str) -> str | None:
     return remaining[0] if len(remaining) == 1 else None
 
 
-def _holds(left: int, operator: str, right: int, result: int) -> bool:
-    match operator:
+def _holds(left: int, sign: str, right: int, result: int) -> bool:
+    match sign:
         case "+":
             return left + right == result
         case "-":
@@ -182,6 +202,71 @@ def load(split: Split) -> tuple[Problem, ...]:
     """
     if split not in get_args(Split):
         raise unknown_name("split", split, get_args(Split))
-    lines = problems_path().read_text(encoding="utf-8").splitlines()
+    lines = PROBLEMS_FILE.read_text(encoding="utf-8").splitlines()
     rows = [row for row in map(json.loads, lines) if row["split"] == split]
     return tuple(Problem(tuple(row["numbers"]), row["target"]) for row in rows)
+
+
+# Arithmetic from untrusted text: Python's own parser builds a tree of it, and nothing is ever executed.
+#
+# A policy under reinforcement learning writes whatever earns reward, so its text is hostile input. It reaches the
+# parser only if it is no longer than MAX_CHARACTERS and made of parentheses, the four operators, white space and
+# integers in ASCII digits without leading zeros; a tree that holds anything but these, such as a power or a call, is
+# rejected. Text within the caps has at most MAX_CHARACTERS / 2 operators on integers below 10^MAX_DIGITS, so no value
+# exceeds 10^MAX_CHARACTERS and evaluation, exact in `fractions.Fraction`, stays trivial.
+
+
+def parse(text: str) -> ast.expr | None:
+    """Parse an expression of integers, + - * / and parentheses; `None` for anything else. Never raises.
+
+    Example:
+        >>> ast.unparse(parse("7 + 4"))
+        '7 + 4'
+        >>> parse("__import__('os')") is None
+        True
+    """
+    if len(text) > MAX_CHARACTERS or _EXPRESSION.fullmatch(text) is None:
+        return None
+    depths = itertools.accumulate((letter == "(") - (letter == ")") for letter in text)
+    if max(depths, default=0) > MAX_DEPTH:
+        return None
+    try:
+        node = ast.parse(" ".join(text.split()), mode="eval").body
+    except SyntaxError:
+        return None
+    return node if all(isinstance(part, _ALLOWED) for part in ast.walk(node)) else None
+
+
+def evaluate(node: ast.expr) -> Fraction | None:
+    """Return the exact value of a parsed expression; `None` if it divides by zero.
+
+    Example:
+        >>> evaluate(parse("8 / (3 - 1) + 1/2"))
+        Fraction(9, 2)
+        >>> evaluate(parse("1 / (2 - 2)")) is None
+        True
+    """
+    try:
+        return _value(node)
+    except ZeroDivisionError:
+        return None
+
+
+def literals(node: ast.expr) -> list[int]:
+    """Return the integers of a parsed expression as they stand in the text, from left to right.
+
+    Example:
+        >>> literals(parse("4 * (9 - 4)"))
+        [4, 9, 4]
+    """
+    found = [part for part in ast.walk(node) if isinstance(part, ast.Constant)]
+    return [cast("int", part.value) for part in sorted(found, key=lambda part: part.col_offset)]
+
+
+def _value(node: ast.expr) -> Fraction:
+    if isinstance(node, ast.BinOp):
+        return _OPERATIONS[type(node.op)](_value(node.left), _value(node.right))
+    if isinstance(node, ast.UnaryOp):
+        value = _value(node.operand)
+        return -value if isinstance(node.op, ast.USub) else value
+    return Fraction(cast("int", cast("ast.Constant", node).value))
