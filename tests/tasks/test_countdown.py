@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrostat.tasks._countdown import Problem, load, prompt, replay, score, score_expression
-from entrostat.tasks._data import problems_path
+from entrostat.tasks.countdown import PROBLEMS_FILE, Problem, load, prompt, replay, score, score_expression
 
 EASY = Problem((4, 7, 9), 20)
 DECIDE = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": Fraction}
@@ -268,7 +267,7 @@ def test_the_shipped_problems_can_be_made_anew(tmp_path: Path, monkeypatch: pyte
     written = tmp_path / "countdown.jsonl"
     monkeypatch.setattr("sys.argv", ["make_countdown", "--out", str(written)])
     make_countdown.main()
-    assert written.read_bytes() == problems_path().read_bytes()
+    assert written.read_bytes() == PROBLEMS_FILE.read_bytes()
 
 
 def test_prompts_show_the_numbers_in_their_own_order() -> None:

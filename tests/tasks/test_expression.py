@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from entrostat.tasks._expression import MAX_CHARACTERS, MAX_DEPTH, MAX_DIGITS, evaluate, literals, parse
+from entrostat.tasks.countdown import MAX_CHARACTERS, MAX_DEPTH, MAX_DIGITS, evaluate, literals, parse
 
 
 def value(text: str) -> Fraction | None:

@@ -40,8 +40,7 @@ class MDP:
     discount: float
 
     def __post_init__(self) -> None:
-        _check_shapes(self)
-        _check_numbers(self)
+        _check(self)
         _check_reachable(self)
 
     @property
@@ -112,7 +111,7 @@ def dense_mdp(
     mask: Tensor | None = None,
     discount: float = 1.0,
 ) -> MDP:
-    """Build an MDP from `transitions [S, A, S]`; what a row lacks to 1 is the chance that the episode ends.
+    """Build an MDP from `transitions [S, A, S]`; the rest of a row up to 1 is the chance that the episode ends.
 
     Only for small problems. It keeps as many successors per action as the busiest action needs.
     """
@@ -126,7 +125,7 @@ def dense_mdp(
     return make_mdp(rewards=rewards, successors=successors, chances=chances, start=start, mask=mask, discount=discount)
 
 
-def _check_shapes(mdp: MDP) -> None:
+def _check(mdp: MDP) -> None:
     shape = mdp.rewards.shape
     require(len(shape) == 2 and shape[0] >= 1, "rewards", "have shape [S, A]", tuple(shape))
     require(shape[1] >= 2, "rewards", "have at least two actions", tuple(shape), "With one there is nothing to learn.")
@@ -135,9 +134,6 @@ def _check_shapes(mdp: MDP) -> None:
     require(fits, "successors, chances", f"have shape [{shape[0]}, {shape[1]}, K]", shapes)
     require(mdp.start.shape == shape[:1], "start", f"have shape [{shape[0]}]", tuple(mdp.start.shape))
     check_mask(mdp.mask, shape)
-
-
-def _check_numbers(mdp: MDP) -> None:
     require(0 < mdp.discount <= 1, "discount", "lie in (0, 1]", mdp.discount)
     require(bool(mdp.rewards.isfinite().all()), "rewards", "be finite", "NaN or infinity", "Forbid actions by `mask`.")
     known = bool(((mdp.successors >= END) & (mdp.successors < mdp.states)).all())
@@ -176,7 +172,7 @@ _ENTROPIES: dict[Regulariser, Callable[[Tensor], Tensor]] = {"shannon": entropy,
 
 
 class Evaluation(NamedTuple):
-    """What a policy is worth."""
+    """The values of a policy."""
 
     values: Tensor
     """`[S]`, entropies included if there is a coefficient."""
@@ -185,7 +181,7 @@ class Evaluation(NamedTuple):
 
 
 class Solution(NamedTuple):
-    """What value iteration found."""
+    """The result of value iteration."""
 
     values: Tensor
     """`[S]`."""
@@ -197,7 +193,7 @@ class Solution(NamedTuple):
 
 
 def transition_matrix(mdp: MDP, policy: Tensor) -> Tensor:
-    """Return `[S, S]`: the chance to go from one state to another under `policy [S, A]`; rows lack what ends."""
+    """Return `[S, S]`: the chance to go from one state to another under `policy [S, A]`; the rest is the end."""
     weights = (policy.unsqueeze(-1) * mdp.chances).flatten(1)
     targets = mdp.successors.flatten(1)
     targets = targets.where(targets != END, mdp.states)  # END goes to a column that is dropped
@@ -219,7 +215,6 @@ def evaluate(mdp: MDP, policy: Tensor, *, coef: Coef = 0.0, regulariser: Regular
         ValueError: `coef` negative, `policy` not a policy of this MDP, or an undiscounted policy that never ends.
 
     Example:
-        >>> from entrostat.lab import make_mdp
         >>> mdp = make_mdp(rewards=torch.tensor([[1.0, 0.0]]), successors=torch.tensor([[END, 0]]), discount=0.5)
         >>> evaluate(mdp, torch.tensor([[0.5, 0.5]])).values.tolist()  # v = 1/2 + v/4
         [0.6666666666666666]
@@ -251,7 +246,13 @@ def exact_gradient(mdp: MDP, logits: Tensor, *, coef: Coef = 0.0, regulariser: R
 
 def value_iteration(mdp: MDP, *, tolerance: float = 1e-12, max_sweeps: int = 100_000) -> Solution:
     """Return the optimum without entropy; ties share their state's probability."""
-    return _iterate(mdp, _greedy, tolerance, max_sweeps)
+
+    def best(q: Tensor) -> tuple[Tensor, Tensor]:
+        top = q.amax(-1, keepdim=True)
+        ties = (q >= top - 1e-12 * (1 + top.abs())).double()
+        return top.squeeze(-1), ties / ties.sum(-1, keepdim=True)
+
+    return _iterate(mdp, best, tolerance, max_sweeps)
 
 
 def soft_value_iteration(mdp: MDP, *, coef: Coef, tolerance: float = 1e-12, max_sweeps: int = 100_000) -> Solution:
@@ -262,8 +263,8 @@ def soft_value_iteration(mdp: MDP, *, coef: Coef, tolerance: float = 1e-12, max_
     Args:
         mdp: the problem.
         coef: lambda, positive; one number or `[S]`.
-        tolerance: the last sweep moved no value by more than this.
-        max_sweeps: after which it gives up.
+        tolerance: it stops when a sweep moves no value by more than this.
+        max_sweeps: it fails after this many.
 
     Raises:
         ValueError: `coef` not positive, or values that do not converge (undiscounted, where the bonus of a step
@@ -294,12 +295,6 @@ def tsallis_value_iteration(mdp: MDP, *, coef: Coef, tolerance: float = 1e-12, m
         return expected + temperature * tsallis_entropy(policy), policy
 
     return _iterate(mdp, best, tolerance, max_sweeps)
-
-
-def _greedy(q: Tensor) -> tuple[Tensor, Tensor]:
-    top = q.amax(-1, keepdim=True)
-    ties = (q >= top - 1e-12 * (1 + top.abs())).double()
-    return top.squeeze(-1), ties / ties.sum(-1, keepdim=True)
 
 
 def _iterate(mdp: MDP, best: Callable[[Tensor], tuple[Tensor, Tensor]], tolerance: float, max_sweeps: int) -> Solution:

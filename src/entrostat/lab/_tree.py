@@ -55,7 +55,13 @@ class PrefixTree:
         require(actions**self.horizon == answers, "rewards", f"have A**{self.horizon} answers per prompt", answers)
         size = self.rewards.numel()
         require(size <= MOST_ANSWERS, "rewards", f"have at most {MOST_ANSWERS} answers", size, "Shorten the horizon.")
-        _check_permitted(self)
+        if self.permitted is not None:
+            if self.permitted.dtype != torch.bool:
+                raise TypeError(f"`permitted` must be boolean, got {self.permitted.dtype}.")
+            shape = tuple(self.rewards.shape)
+            require(self.permitted.shape == shape, "permitted", f"have shape {shape}", tuple(self.permitted.shape))
+            stuck = int((~self.permitted.any(-1)).sum())
+            require(stuck == 0, "permitted", "permit an answer to every prompt", f"{stuck} prompts without one")
         object.__setattr__(self, "rewards", self.rewards.double())
 
     @property
@@ -110,7 +116,7 @@ def optimal_tree(*, prompts: int, actions: int, optimal: int, horizon: int = 1) 
 
 
 class TreeEvaluation(NamedTuple):
-    """What a policy is worth on each tree; levels run from the prompt down."""
+    """The value of a policy on each tree; levels run from the prompt down."""
 
     values: Levels
     """`[P, A^h]`, the entropies to come included."""
@@ -194,17 +200,6 @@ def _reach(logprobs: Levels) -> Levels:
     for logp in logprobs[:-1]:
         reach.append((reach[-1].unsqueeze(-1) * logp.exp()).flatten(1))
     return tuple(reach)
-
-
-def _check_permitted(tree: PrefixTree) -> None:
-    if tree.permitted is None:
-        return
-    if tree.permitted.dtype != torch.bool:
-        raise TypeError(f"`permitted` must be boolean, got {tree.permitted.dtype}.")
-    shape = tuple(tree.rewards.shape)
-    require(tree.permitted.shape == shape, "permitted", f"have shape {shape}", tuple(tree.permitted.shape))
-    stuck = int((~tree.permitted.any(-1)).sum())
-    require(stuck == 0, "permitted", "permit an answer to every prompt", f"{stuck} prompts without one")
 
 
 def _as_mdp(tree: PrefixTree) -> MDP:

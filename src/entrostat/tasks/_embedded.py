@@ -162,18 +162,7 @@ def _step(rng: random.Random, pool: list[int]) -> tuple[int, str, int, int]:
         (operator,) = rng.choices(_OPERATORS, _WEIGHTS)
         if operator in "-/" and left < right:
             left, right = right, left
-        result = _result(left, operator, right)
+        quotient = left // right if right != 0 and left % right == 0 else None
+        result = {"+": left + right, "-": left - right, "*": left * right, "/": quotient}[operator]
         if result is not None and result <= LARGEST_USEFUL_INTEGER:
             return left, operator, right, result
-
-
-def _result(left: int, operator: str, right: int) -> int | None:
-    match operator:
-        case "+":
-            return left + right
-        case "-":
-            return left - right
-        case "*":
-            return left * right
-        case _:
-            return left // right if right != 0 and left % right == 0 else None

@@ -30,7 +30,7 @@ def sample(
     """Sample completions from the model's own distribution at a temperature, with no top-k and no top-p.
 
     Sampling defaults that a checkpoint brings along (top-k, repetition penalty, ...) are set aside, since they
-    would hide what the policy does. The global random state, train/eval mode and the model's settings are as
+    would hide the policy's behaviour. The global random state, train/eval mode and the model's settings are as
     before afterwards, so that evaluating in the middle of a run does not change the run.
 
     Args:

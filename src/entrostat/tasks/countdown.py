@@ -74,7 +74,7 @@ class Problem:
 
     @property
     def key(self) -> tuple[tuple[int, ...], int]:
-        """What makes two problems the same one: the numbers in any order, and the target."""
+        """Equal for two problems that are the same: the numbers in any order, and the target."""
         return tuple(sorted(self.numbers)), self.target
 
 
@@ -112,24 +112,17 @@ def replay(text: str) -> str | None:
     unused: dict[int, list[str]] = {}
     for step in text.split(";"):
         found = _STEP.fullmatch(step)
-        if found is None or not _holds(int(found[1]), found[2], int(found[3]), int(found[4])):
+        if found is None:
             return None
-        left, right = _consume(unused, int(found[1])), _consume(unused, int(found[3]))
-        unused.setdefault(int(found[4]), []).append(f"({left} {found[2]} {right})")
+        a, b, c = int(found[1]), int(found[3]), int(found[4])
+        # a / b = c  <=>  b != 0 and c b = a
+        holds = {"+": a + b == c, "-": a - b == c, "*": a * b == c, "/": b != 0 and c * b == a}
+        if not holds[found[2]]:
+            return None
+        left, right = _consume(unused, a), _consume(unused, b)
+        unused.setdefault(c, []).append(f"({left} {found[2]} {right})")
     remaining = [expression for expressions in unused.values() for expression in expressions]
     return remaining[0] if len(remaining) == 1 else None
-
-
-def _holds(left: int, sign: str, right: int, result: int) -> bool:
-    match sign:
-        case "+":
-            return left + right == result
-        case "-":
-            return left - right == result
-        case "*":
-            return left * right == result
-        case _:  # a / b = c  <=>  b != 0 and c b = a
-            return right != 0 and result * right == left
 
 
 def _consume(unused: dict[int, list[str]], value: int) -> str:
@@ -145,7 +138,7 @@ def score(problem: Problem, completion_text: str) -> float:
 
     Args:
         problem: The problem that was asked.
-        completion_text: What the model wrote after the prompt, special tokens removed.
+        completion_text: The completion, special tokens removed.
 
     Example:
         >>> problem = Problem((4, 7, 9), 20)

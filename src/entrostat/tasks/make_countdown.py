@@ -1,9 +1,6 @@
 """Write the shipped countdown problems anew: ``python -m entrostat.tasks.make_countdown --out FILE``.
 
-The problems are reasoning-gym's (``pip install "entrostat[gym]"``), so that a result on them can be compared. Its
-item `i` is drawn by ``Random(seed + i)``: two datasets whose seeds differ by less than their sizes share items,
-hence seeds a million apart here. Test is drawn first, then validation without test's problems, then train without
-either's; a problem is the same whatever the order of its numbers.
+The problems are reasoning-gym's (``pip install "entrostat[gym]"``), so that a result on them can be compared.
 """
 
 from __future__ import annotations
@@ -16,7 +13,10 @@ from typing import Final
 
 from entrostat.tasks.countdown import Problem, score_expression
 
-# split -> (seed, how many problems); the order is the order of drawing
+# Item `i` of reasoning-gym is drawn by Random(seed + i): two datasets whose seeds differ by less than their sizes share
+# items, hence seeds a million apart. Test is drawn first, then validation without test's problems, then train without
+# either's; two problems with the same numbers in another order are the same problem.
+# split -> (seed, number of problems), in the order of drawing
 _SPLITS: Final = {"test": (1_000_000, 192), "validation": (2_000_000, 128), "train": (3_000_000, 2048)}
 _DRAWS: Final = 20_000  # far more than any split needs, far less than the distance between seeds
 

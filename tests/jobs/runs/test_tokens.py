@@ -14,8 +14,7 @@ pytest.importorskip("transformers")
 from entrostat.jobs.runs import _samples
 from entrostat.jobs.runs._tokens import LONGEST, TokenWriter
 from entrostat.measures import Clamped, Measure, Nucleus, Shannon, TopK
-from entrostat.tasks import countdown, warm_start_path
-from entrostat.tasks._sampling import Drawn
+from entrostat.tasks import Drawn, countdown, warm_start_path
 
 PROBLEMS = countdown.load("test")[:5]
 PROMPTS = [countdown.prompt(problem) for problem in PROBLEMS]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from entrostat.observe.calibrate._measure import Rows, measure, prefixes, push
 from entrostat.ops import token_stats
-from entrostat.tasks._sampling import Drawn
+from entrostat.tasks import Drawn
 
 pytest.importorskip("transformers")
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from entrostat.measures import Measure, shannon
 from entrostat.ops import kept_weights
-from entrostat.tasks._sampling import Drawn, draw
+from entrostat.tasks import Drawn, draw
 
 SCHEMA = 1
 TOP = 5

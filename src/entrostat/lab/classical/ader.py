@@ -16,7 +16,7 @@ from entrostat.lab._policy import entropy, softmax
 
 
 # w = softmax(c / T),   target_i <- xi target_i + (1 - xi) w_i sum_j target_j:   sum_i target_i never changes.
-# Nothing in that keeps a target below log n_i, the most entropy group i can have: what is above goes to the others.
+# Nothing in that keeps a target below log n_i, the most entropy group i can have: the excess goes to the others.
 def entropy_sensitivity(rewards: Tensor, entropies: Tensor, group_ids: Tensor) -> Tensor:
     """How much the reward of a group's rollouts goes with their entropy: `Cov(R, H) / Var(H)` in each group.
 
@@ -36,7 +36,6 @@ def entropy_sensitivity(rewards: Tensor, entropies: Tensor, group_ids: Tensor) -
         the change of the reward value along a small step of entropy; here its estimate from rollouts.
 
     Example:
-        >>> import torch
         >>> group = torch.zeros(3, dtype=torch.long)
         >>> entropy_sensitivity(torch.tensor([0.0, 1.0, 2.0]), torch.tensor([3.0, 2.0, 1.0]), group).tolist()
         [-1.0]
@@ -63,7 +62,7 @@ def _group_sum(values: Tensor, group_ids: Tensor) -> Tensor:
 
 
 class AderState(NamedTuple):
-    """What the law carries: one number for each group."""
+    """The state of the law: one number for each group."""
 
     targets: tuple[float, ...]
     """Entropy targets, nats."""
@@ -81,7 +80,7 @@ class Ader:
 
     The authors divide by `0.1 max(-sensitivity)` instead, which turns negative, and the order around, when entropy
     helps every group; `max |sensitivity|` agrees with it where that is the largest, and never flips. The cap is
-    ours too; what it cuts off is given to the groups that have room, so that the budget stays whole.
+    ours too; the excess is given to the groups that have room, so that the budget stays whole.
 
     Args:
         allowed: number of actions of each group, at least 2.

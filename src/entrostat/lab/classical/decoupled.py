@@ -1,4 +1,4 @@
-"""Decoupled regularisation: a temperature per state, so that the bonus has one range whatever the number of actions."""
+"""Decoupled regularisation: a temperature per state, so that the bonus has one range for any number of actions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,6 @@ def decoupled_temperature(allowed: Tensor, temperature: float, *, floor: float =
         Mohammadpour, Frejinger, Bacon, "Decoupling regularization from the action space", arXiv 2406.05953.
 
     Example:
-        >>> import torch
         >>> decoupled_temperature(torch.tensor([2, 8]), 0.4)
         tensor([0.5771, 0.1924], dtype=torch.float64)
     """
@@ -59,7 +58,6 @@ def box_entropy_range(low: Tensor, high: Tensor) -> tuple[float, float]:
         ValueError: a side of the box is empty.
 
     Example:
-        >>> import torch
         >>> round(box_entropy_range(torch.tensor([-1.0]), torch.tensor([1.0]))[1], 4)
         0.6931
     """
@@ -267,7 +265,7 @@ def classical_decoupled_branches(quick: bool) -> Outcome:
     )
 
 
-# [51] What decoupling does not do: it is not invariant to duplicated actions.
+# [51] A limit of decoupling: it is not invariant to duplicated actions.
 
 VALUES = torch.tensor([1.0, 0.5, 0.0], dtype=torch.float64)
 

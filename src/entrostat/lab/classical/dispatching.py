@@ -65,7 +65,7 @@ def dispatching_mdp(shop: JobShop) -> MDP:
     """Turn an instance into an MDP: an action starts the next operation of a job as early as it can.
 
     The reward of a step is minus the growth of the makespan, so the return is minus the makespan; finished jobs are
-    masked. States are what has been done and when each job and machine is free.
+    masked. A state holds the finished operations of each job and the times from which jobs and machines are free.
 
     Example:
         >>> shop = JobShop(machines=((0,), (0,)), durations=((2,), (3,)))
@@ -118,7 +118,7 @@ class Data(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What offline training left."""
+    """The result of offline training."""
 
     log_coefs: list[float]
     greedy: float

@@ -46,7 +46,6 @@ def implicit_q_iteration(mdp: MDP, *, temperature: float, munchausen: float, ite
         Geist, "Munchausen reinforcement learning", 2020.
 
     Example:
-        >>> import torch
         >>> from entrostat.lab import END, make_mdp
         >>> bandit = make_mdp(rewards=torch.tensor([[1.0, 0.0]]), successors=torch.tensor([[END, END]]))
         >>> found = implicit_q_iteration(bandit, temperature=1.0, munchausen=0.5)
@@ -95,7 +94,7 @@ def implicit_q_loss(
         temperature: tau, positive.
         munchausen: alpha in [0, 1].
         discount: of the next value.
-        floor: the scaled old log-policy is not let below it: a nearly impossible token would dominate the batch.
+        floor: least scaled old log-policy; without it a nearly impossible token would dominate the batch.
 
     Returns:
         `[B, T]`, 0 where masked.
@@ -107,7 +106,6 @@ def implicit_q_loss(
         Vieillard et al., arXiv 2108.07041 (loss from memory; the clipping is Munchausen-DQN's).
 
     Example:
-        >>> import torch
         >>> one = torch.ones(1, 1)
         >>> loss = implicit_q_loss(-one, -one, 0 * one, 0 * one, one, one, temperature=0.5, munchausen=0.0)
         >>> float(loss)  # (1 + 0.5)^2
@@ -120,7 +118,7 @@ def implicit_q_loss(
         require(tensor.shape == logprobs.shape, name, rule, tuple(tensor.shape))
     target = rewards + munchausen * (temperature * old_logprobs).clamp(min=floor) + discount * next_values
     kept = mask.bool()
-    # Masked before squaring: whatever stands at a masked position, its gradient is 0 and not NaN.
+    # Masked before squaring, so that a masked position has gradient 0 even if its value is NaN.
     gap = target.detach().where(kept, 0) - (temperature * logprobs).where(kept, 0) - values.where(kept, 0)
     return gap.square()
 

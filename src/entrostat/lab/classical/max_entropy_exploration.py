@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import NamedTuple
@@ -23,7 +24,6 @@ def visits(mdp: MDP, policy: Tensor) -> Tensor:
     """Return the discounted state distribution `d_pi`, `[S]`; it sums to 1 where the MDP does not end.
 
     Example:
-        >>> import torch
         >>> mdp = line_world(3)
         >>> round(float(visits(mdp, torch.full((3, 2), 0.5)).sum()), 6)
         1.0
@@ -50,7 +50,6 @@ def exploration_reward(density: Tensor, *, smoothing: float = 0.01) -> Tensor:
         Hazan, Kakade, Singh, van Soest, "Provably efficient maximum entropy exploration", arXiv 1812.02690.
 
     Example:
-        >>> import torch
         >>> rare, common = exploration_reward(torch.tensor([0.1, 0.9]))
         >>> bool(rare > common)
         True
@@ -97,7 +96,7 @@ def frank_wolfe(
         reward: of a density; the gradient of the smoothed entropy if None.
 
     Returns:
-        The mixture with what each policy visits.
+        The mixture with the visits of each policy.
 
     Raises:
         ValueError: no rounds, a step outside (0, 1], or `smoothing` not positive.
@@ -112,11 +111,8 @@ def frank_wolfe(
     """
     require_count("rounds", rounds, least=1)
 
-    def towards_even(density: Tensor) -> Tensor:
-        return exploration_reward(density, smoothing=smoothing)
-
-    gain = reward or towards_even
-    policies = [_first_allowed(mdp)]
+    gain = reward or functools.partial(exploration_reward, smoothing=smoothing)
+    policies = [torch.nn.functional.one_hot(mdp.mask.long().argmax(-1), mdp.actions).double()]
     seen = [visits(mdp, policies[0])]
     weights = torch.ones(1, dtype=torch.float64)
     history = [seen[0]]
@@ -136,7 +132,8 @@ def best_policy(mdp: MDP, state_rewards: Tensor, *, start: Tensor) -> Tensor:
     identity = torch.eye(mdp.states, dtype=torch.float64)
     while True:
         values = torch.linalg.solve(identity - mdp.discount * transition_matrix(mdp, policy), state_rewards)
-        following = mdp.ahead(values)  # a reward of the state alone leaves only what follows to choose by
+        # The reward depends on the state alone, so actions differ only in the states that follow.
+        following = mdp.ahead(values)
         allowed = following.masked_fill(~mdp.mask, -torch.inf)
         better = torch.nn.functional.one_hot(allowed.argmax(-1), mdp.actions).double()
         # An action replaces the old one only if it is really better, else ties would take turns for ever.
@@ -146,12 +143,8 @@ def best_policy(mdp: MDP, state_rewards: Tensor, *, start: Tensor) -> Tensor:
         policy = better.where(gains.unsqueeze(-1), policy)
 
 
-def _first_allowed(mdp: MDP) -> Tensor:
-    return torch.nn.functional.one_hot(mdp.mask.long().argmax(-1), mdp.actions).double()
-
-
 def statewise_average(mixture: Mixture) -> Tensor:
-    """Average the action probabilities state by state, `[S, A]`: what is often done, and not the mixture."""
+    """Average the action probabilities state by state, `[S, A]`: often done, but not the mixture."""
     return torch.einsum("k,ksa->sa", mixture.weights, mixture.policies)
 
 
@@ -188,7 +181,7 @@ STATES = 11
 
 
 def largest_entropy(mdp: MDP) -> tuple[float, float]:
-    """Return the largest entropy of visits over all policies, and a bound on what it may lack.
+    """Return the largest entropy of visits over all policies, and a bound on its error.
 
     Found by L-BFGS on a softmax policy, which can have any visits a mixture has; the bound is Frank-Wolfe's duality
     gap: concavity caps every other entropy by the linear one.

@@ -1,4 +1,4 @@
-"""MEGA and OMEGA: practise what was reached, but rarely; drift to what is wanted as soon as that is in reach."""
+"""MEGA and OMEGA: practise goals that were reached, but rarely; drift to the wanted ones as they come within reach."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def kernel_density(points: Tensor, buffer: Tensor, *, weights: Tensor | None = N
 
     Args:
         points: `[N, D]`.
-        buffer: `[M, D]`, what was achieved so far.
+        buffer: `[M, D]`, the goals achieved so far.
         weights: `[M]`, how often each was achieved, at least 0; None counts each once.
         bandwidth: of the kernel, in standard deviations of the buffer along each feature; positive.
 
@@ -35,7 +35,6 @@ def kernel_density(points: Tensor, buffer: Tensor, *, weights: Tensor | None = N
         Pitis, Chan, Zhao, Stadie, Ba, "Maximum entropy gain exploration", arXiv 2007.02832 (bandwidth of the code).
 
     Example:
-        >>> import torch
         >>> buffer = torch.tensor([[0.0], [0.1], [0.2], [5.0]])
         >>> dense, sparse = kernel_density(torch.tensor([[0.1], [5.0]]), buffer)
         >>> bool(dense > sparse)
@@ -62,18 +61,17 @@ def goal_probabilities(log_density: Tensor, achievable: Tensor, *, rule: Rule = 
         mega: the achievable one of least density      diverse: proportional to 1/density      achieved: to density
 
     Args:
-        log_density: `[N]`, of the candidates among what was achieved.
+        log_density: `[N]`, of the candidates among the achieved goals.
         achievable: `[N]` booleans: those whose estimated success is above the cutoff.
         rule: which of the three; ties share under "mega".
 
     Returns:
-        `[N]`, float64, 0 for what is not achievable.
+        `[N]`, float64, 0 for goals that are not achievable.
 
     Raises:
         ValueError: nothing is achievable, shapes differ, or an unknown rule.
 
     Example:
-        >>> import torch
         >>> goal_probabilities(torch.tensor([0.0, -3.0, -9.0]), torch.tensor([True, True, False])).tolist()
         [0.0, 1.0, 0.0]
     """
@@ -92,7 +90,7 @@ def goal_probabilities(log_density: Tensor, achievable: Tensor, *, rule: Rule = 
 
 
 def omega_weight(divergence: float, *, bias: float = -3.0) -> float:
-    """Probability to practise what is wanted instead of what is rare: `1 / max(b + KL(wanted || achieved), 1)`.
+    """Probability to practise a wanted goal instead of a rare one: `1 / max(b + KL(wanted || achieved), 1)`.
 
     Example:
         >>> omega_weight(4.0), omega_weight(13.0)
@@ -138,7 +136,6 @@ class RarePrompts:
         Pitis et al., arXiv 2007.02832; the transfer from goals to prompts is ours.
 
     Example:
-        >>> import torch
         >>> sampler = RarePrompts(bias=None)
         >>> embeddings = torch.tensor([[0.0], [0.1], [3.0], [9.0]])
         >>> sampler.probabilities(torch.tensor([9, 9, 1, 0]), torch.tensor([9, 9, 3, 9]), embeddings).tolist()
@@ -187,7 +184,7 @@ class RarePrompts:
         return weight * goal + (1 - weight) * rare
 
 
-# [69] Practising the rarest of what was reached covers a grid; wanting the far corner from the start does not.
+# [69] Practising the rarest of the reached goals covers a grid; wanting the far corner from the start does not.
 
 SIDE = 15
 LENGTH = 40
@@ -197,7 +194,7 @@ MOVES = ((0, 1), (0, -1), (1, 0), (-1, 0))
 
 
 class Walk(NamedTuple):
-    """What ten thousand steps left behind."""
+    """The visits of a walk."""
 
     entropies: list[float]
     """Entropy of all visits so far, after each episode, nats."""
@@ -215,21 +212,20 @@ def explore(goals: Goals, seed: int, *, episodes: int) -> Walk:
     counts[0] = 1
     entropies: list[float] = []
     for _ in range(episodes):
-        goal = None if goals == "far corner" else _choose(counts, goals, rng)
+        goal = None
+        if goals != "far corner":
+            visited = torch.tensor(counts, dtype=torch.float64)
+            odds = goal_probabilities(visited.log(), visited > 0, rule=goals)
+            goal = divmod(rng.choices(range(SIDE**2), odds.tolist())[0], SIDE)
         place = (0, 0)
         for _ in range(LENGTH):
             if goal is not None and place == goal:
                 goal = None
             place = _step(place, goal, rng)
             counts[place[0] * SIDE + place[1]] += 1
-        entropies.append(_entropy(counts))
+        shares = [c / sum(counts) for c in counts if c]
+        entropies.append(-sum(share * math.log(share) for share in shares))
     return Walk(entropies, sum(c > 0 for c in counts))
-
-
-def _choose(counts: list[int], rule: Rule, rng: random.Random) -> tuple[int, int]:
-    visited = torch.tensor(counts, dtype=torch.float64)
-    odds = goal_probabilities(visited.log(), visited > 0, rule=rule)
-    return divmod(rng.choices(range(SIDE**2), odds.tolist())[0], SIDE)
 
 
 def _step(place: tuple[int, int], goal: tuple[int, int] | None, rng: random.Random) -> tuple[int, int]:
@@ -240,11 +236,6 @@ def _step(place: tuple[int, int], goal: tuple[int, int] | None, rng: random.Rand
     moved = list(place)
     moved[axis] += 1 if goal[axis] > place[axis] else -1
     return (moved[0], moved[1])
-
-
-def _entropy(counts: list[int]) -> float:
-    total = sum(counts)
-    return -sum(c / total * math.log(c / total) for c in counts if c)
 
 
 @claim("classical", source="[69] Pitis et al. 2020, arXiv 2007.02832 (authors' code read; grid ours)")

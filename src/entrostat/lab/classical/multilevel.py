@@ -25,7 +25,6 @@ def log_mean_exp(values: Tensor) -> Tensor:
     """Return `log mean exp` over the last dimension; of K random draws, biased low by about `Var / (2 K mean^2)`.
 
     Example:
-        >>> import torch
         >>> float(log_mean_exp(torch.zeros(8)))
         0.0
     """
@@ -39,7 +38,6 @@ def antithetic_difference(values: Tensor) -> Tensor:
         ValueError: an odd or empty group.
 
     Example:
-        >>> import torch
         >>> float(antithetic_difference(torch.zeros(4)))
         0.0
     """
@@ -61,7 +59,6 @@ def draw_group_size(shape: tuple[int, ...] = (), *, success: float = 0.65, gener
         int64, powers of two from 2 on.
 
     Example:
-        >>> import torch
         >>> sizes = draw_group_size((1000,), generator=torch.Generator().manual_seed(0))
         >>> int(sizes.min())
         2
@@ -95,7 +92,6 @@ def blanchet_glynn(values: Tensor, *, success: float = 0.65) -> Tensor:
         randomization", 2015; as a Bellman operator: Meunier, Reisinger, Zhang, arXiv 2503.21224.
 
     Example:
-        >>> import torch
         >>> float(blanchet_glynn(torch.ones(8)))  # draws without spread are their own log-mean-exp
         1.0
     """
@@ -112,7 +108,7 @@ def _check_success(success: float) -> None:
 
 
 class Nested(NamedTuple):
-    """What a nested estimate returned."""
+    """The result of a nested estimate."""
 
     values: Tensor
     """`[N]`, estimates of Q, one for each state-action pair asked for."""
@@ -171,7 +167,8 @@ class Multilevel:
         total, calls = mdp.rewards[states, actions], 0
         for level in range(n):
             samples = self.branching**n if level == 0 else self.branching ** (n - level - 1)
-            after = _next_states(mdp, states, actions, samples, rng)
+            chosen = torch.multinomial(mdp.chances[states, actions], samples, replacement=True, generator=rng)
+            after = mdp.successors[states, actions].gather(-1, chosen)
             part = self._difference(level, mdp, after.flatten(), rng)
             total = total + mdp.discount * part.values.view(len(states), samples).mean(-1)
             calls += after.numel() + part.calls
@@ -198,11 +195,6 @@ class Multilevel:
     @property
     def _operator(self) -> Callable[[Tensor], Tensor]:
         return log_mean_exp if self.draws is not None else lambda x: blanchet_glynn(x, success=self.success)
-
-
-def _next_states(mdp: MDP, states: Tensor, actions: Tensor, samples: int, rng: torch.Generator) -> Tensor:
-    chosen = torch.multinomial(mdp.chances[states, actions], samples, replacement=True, generator=rng)
-    return mdp.successors[states, actions].gather(-1, chosen)
 
 
 # [54] The log-mean-exp of K draws is biased low; the randomised antithetic split removes the bias.
@@ -317,14 +309,13 @@ def classical_multilevel(quick: bool) -> Outcome:
     # Deepen the recursion; then replicate states and actions.
     mdp, levels = random_mdp(0), list(range(2, 5 if quick else 6))
     few = range(2, 4 if quick else 6)
-    share = 4 if quick else 1
-    runs = [measure(mdp, Multilevel(levels=n), repetitions=REPETITIONS[n] // share, seed=n) for n in levels]
+    repetitions = {n: count // (4 if quick else 1) for n, count in REPETITIONS.items()}
+    runs, unbiased, eight = (
+        [measure(mdp, Multilevel(levels=n, draws=k), repetitions=repetitions[n], seed=n) for n in depths]
+        for k, depths in ((4, levels), (None, few), (8, few))
+    )
     rmse, calls = [r[0] for r in runs], [r[2] for r in runs]
-    large = measure(random_mdp(0, copies=5), Multilevel(levels=3), repetitions=REPETITIONS[3] // share, seed=9)
-    unbiased = [
-        measure(mdp, Multilevel(levels=n, draws=None), repetitions=REPETITIONS[n] // share, seed=n) for n in few
-    ]
-    eight = [measure(mdp, Multilevel(levels=n, draws=8), repetitions=REPETITIONS[n] // share, seed=n) for n in few]
+    large = measure(random_mdp(0, copies=5), Multilevel(levels=3), repetitions=repetitions[3], seed=9)
     halves = all(b < 0.75 * a for a, b in itertools.pairwise(rmse))
     same_cost = large[2] == calls[1] and abs(large[0] / rmse[1] - 1) < 0.35
     return Outcome(

@@ -38,7 +38,6 @@ class NaturalActorCritic:
         arXiv 2206.00833 (abstract; updates from memory).
 
     Example:
-        >>> import torch
         >>> law = NaturalActorCritic(temperature=0.5)
         >>> law.update(torch.tensor([9.0, 9.0]), torch.tensor([1.0, 0.0]), iteration=0).tolist()  # forgets its start
         [2.0, 0.0]
@@ -72,7 +71,7 @@ class NaturalActorCritic:
 
 
 class NaturalRun(NamedTuple):
-    """What a run on an MDP went through."""
+    """The record of a run on an MDP."""
 
     values: Tensor
     """`[iterations, S]`, exact regularised values of the policy before each step."""
@@ -99,7 +98,7 @@ def run_natural_actor_critic(
         law: the update.
         iterations: at least 1.
         judged_by: coefficient of the entropy in the reported values; the law's own if None.
-        noise: is given Q and returns what the actor sees.
+        noise: maps Q to the values that the actor sees.
     """
     require_count("iterations", iterations, least=1)
     preferences = torch.zeros_like(mdp.rewards)
@@ -133,7 +132,6 @@ def neural_actor(features: int, *, width: int, generator: torch.Generator) -> Ne
     """Return a symmetrically initialised network of `width` (even) hidden units.
 
     Example:
-        >>> import torch
         >>> actor = neural_actor(3, width=8, generator=torch.Generator().manual_seed(0))
         >>> float(neural_preferences(actor, torch.ones(2, 3)).abs().max())
         0.0
@@ -278,7 +276,7 @@ def classical_natural_actor_critic(quick: bool) -> Outcome:
 
 
 class NeuralRun(NamedTuple):
-    """What a run went through."""
+    """The record of a run."""
 
     gaps: list[float]
     """Largest gap of a regularised value before each step."""

@@ -33,7 +33,6 @@ def masked_target(allowed: Tensor, *, ratio: float = 0.98) -> Tensor:
         van Remmerden, Bukhsh, Zhang, "Offline reinforcement learning for learning to dispatch", arXiv 2409.10589.
 
     Example:
-        >>> import torch
         >>> [round(h, 3) for h in masked_target(torch.tensor([1, 2, 20])).tolist()]
         [0.0, 0.679, 2.936]
     """
@@ -58,7 +57,6 @@ def temperature_loss(log_coef: Tensor, entropies: Tensor, targets: Tensor, allow
         A scalar; 0, with gradient 0, where no state has a choice.
 
     Example:
-        >>> import torch
         >>> log_coef = torch.tensor(0.0, requires_grad=True)
         >>> two = torch.tensor([2, 1])
         >>> temperature_loss(log_coef, torch.tensor([0.5, 0.0]), torch.tensor([0.6, 9.9]), two).backward()
@@ -88,7 +86,6 @@ def conservative_penalty(q: Tensor, taken: Tensor, mask: Tensor, *, temperature:
         ValueError: `temperature` not positive, or an action in the data that the mask forbids.
 
     Example:
-        >>> import torch
         >>> mask = torch.tensor([True, True, False])
         >>> round(float(conservative_penalty(torch.tensor([1.0, 1.0, 9.0]), torch.tensor(0), mask)), 4)  # log 2
         0.6931
@@ -113,7 +110,6 @@ def actor_loss(logits: Tensor, q: Tensor, mask: Tensor, *, coef: float) -> Tenso
         ValueError: `coef` negative, or a state that allows nothing.
 
     Example:
-        >>> import torch
         >>> mask = torch.tensor([True, True, False])
         >>> round(float(actor_loss(torch.zeros(3), torch.tensor([1.0, 3.0, 9.0]), mask, coef=0.0)), 6)
         -2.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -34,7 +35,6 @@ def random_tree(tokens: int, length: int, *, scale: float, generator: torch.Gene
         ValueError: fewer than two tokens, or no position.
 
     Example:
-        >>> import torch
         >>> [table.shape[0] for table in random_tree(3, 3, scale=1.0, generator=torch.Generator())]
         [1, 3, 9]
     """
@@ -52,7 +52,6 @@ def every_sequence(tables: Sequence[Tensor]) -> Sequences:
             K. `-inf` bans a token.
 
     Example:
-        >>> import torch
         >>> listed = every_sequence([torch.zeros(1, 2), torch.zeros(2, 2)])
         >>> listed.probabilities
         tensor([0.2500, 0.2500, 0.2500, 0.2500])
@@ -82,11 +81,14 @@ def gradient_per_sequence(surrogate: Callable[[Sequences], Tensor], tables: Sequ
 # [58] The smoothed estimate of a sequence's entropy: same mean as the crude one, usually less variance.
 
 
+def _random_policy(seed: int) -> list[Tensor]:
+    rng = torch.Generator().manual_seed(seed)
+    return random_tree(3, 3, scale=0.3 + 2.7 * float(torch.rand((), generator=rng)), generator=rng)
+
+
 def variances(seed: int) -> tuple[float, float, float]:
     """Return the variances of the crude and the smoothed estimate and the difference of their means."""
-    rng = torch.Generator().manual_seed(seed)
-    scale = 0.3 + 2.7 * float(torch.rand((), generator=rng))
-    listed = every_sequence(random_tree(3, 3, scale=scale, generator=rng))
+    listed = every_sequence(_random_policy(seed))
     crude, crude_mean = _moments(listed, "crude")
     smoothed, smoothed_mean = _moments(listed, "smoothed")
     return crude, smoothed, abs(crude_mean - smoothed_mean)
@@ -122,7 +124,6 @@ def classical_sequence_entropy(quick: bool) -> Outcome:
     worst_crude, worst_smoothed = counter_example()
     unbiased = max(gap for *_, gap in runs)
     holds = unbiased < 1e-12 and ratios.median() < 0.1 and worst_smoothed > 0.1 > 1e-12 > worst_crude
-    points = Series(name="policies", x=[c for c, *_ in runs], y=[s for _, s, _ in runs], points=True)
     return Outcome(
         verdict="holds" if holds else "does not hold",
         figures={
@@ -139,7 +140,7 @@ def classical_sequence_entropy(quick: bool) -> Outcome:
                 title="Variance of two estimates of the same entropy",
                 x_label="variance, crude (nats²)",
                 y_label="variance, smoothed (nats²)",
-                series=(points,),
+                series=(Series(name="policies", x=[r[0] for r in runs], y=[r[1] for r in runs], points=True),),
                 log_x=True,
                 log_y=True,
             ),
@@ -151,11 +152,11 @@ def classical_sequence_entropy(quick: bool) -> Outcome:
     )
 
 
-# [58] Which estimators of sequence entropy may be differentiated, and what the common shortcut costs.
+# [58] Which estimators of sequence entropy may be differentiated, and the cost of the common shortcut.
 
 
 class GradientErrors(NamedTuple):
-    """What one random policy showed; vectors are compared by their norm."""
+    """The errors for one random policy; vectors are compared by their norm."""
 
     crude: float
     unbiased: float
@@ -166,11 +167,10 @@ class GradientErrors(NamedTuple):
 
 def measure(seed: int) -> GradientErrors:
     """Compare expected gradients with the gradient of the exact entropy, over all sequences of a random policy."""
-    rng = torch.Generator().manual_seed(seed)
-    tables = random_tree(3, 3, scale=0.3 + 2.7 * float(torch.rand((), generator=rng)), generator=rng)
+    tables = _random_policy(seed)
     p = every_sequence(tables).probabilities
     exact = exact_gradient(tables)
-    rows = {name: gradient_per_sequence(_surrogate(name), tables) for name in ESTIMATORS}
+    rows = {name: gradient_per_sequence(functools.partial(_surrogate, name), tables) for name in ESTIMATORS}
     naive = gradient_per_sequence(lambda listed: -listed.logprobs, tables)
     bias = {name: float((p @ row - exact).norm() / exact.norm()) for name, row in rows.items()}
     spread = {name: float(p @ (row - exact).square().sum(-1)) for name, row in rows.items()}
@@ -193,12 +193,9 @@ def exact_gradient(tables: list[Tensor]) -> Tensor:
     return torch.cat([grad.flatten() for grad in grads])
 
 
-def _surrogate(estimator: SequenceEstimator):
-    def surrogate(listed: Sequences) -> Tensor:
-        mask = torch.ones_like(listed.logprobs)
-        return sequence_entropy_surrogate(listed.logprobs, listed.entropy, mask, estimator=estimator)
-
-    return surrogate
+def _surrogate(estimator: SequenceEstimator, listed: Sequences) -> Tensor:
+    mask = torch.ones_like(listed.logprobs)
+    return sequence_entropy_surrogate(listed.logprobs, listed.entropy, mask, estimator=estimator)
 
 
 @claim("classical", source="[58] Zhang et al. 2018, arXiv 1806.00589 (main text read)")

@@ -36,7 +36,6 @@ def squashed_sample(mean: Tensor, log_scale: Tensor, noise: Tensor) -> Squashed:
         log pi = log N(u) - log(1 - tanh(u)^2)
 
     Example:
-        >>> import torch
         >>> drawn = squashed_sample(torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1, 1))
         >>> round(float(drawn.log_density), 4)  # log of 1 / sqrt(2 pi)
         -0.9189
@@ -54,7 +53,6 @@ def tsallis_bonus(log_density: Tensor, *, index: float, densest: float = 1e8) ->
     A density exceeds 1 where a policy is sharp, so for q above 1 the bonus has no lower bound; the clamp gives it one.
 
     Example:
-        >>> import torch
         >>> float(tsallis_bonus(torch.tensor([[0.5]]).log(), index=2.0))  # (1 - 0.5) / 2
         0.25
     """
@@ -63,7 +61,7 @@ def tsallis_bonus(log_density: Tensor, *, index: float, densest: float = 1e8) ->
 
 
 class Training(NamedTuple):
-    """What training went through."""
+    """The record of a training."""
 
     returns: list[float]
     """Undiscounted return of each episode, exploration included."""
@@ -84,7 +82,7 @@ class SparseActorCritic:
         batch: transitions of an update.
         hidden: units of each of two hidden layers.
         warmup: random steps before the first update.
-        reward_scale: what rewards are multiplied by for the critics.
+        reward_scale: factor of the rewards that the critics see.
 
     Raises:
         ValueError: a setting outside its range.
@@ -165,7 +163,7 @@ class _Learner:
         self.actor = _network(features, settings.hidden, 2 * self.width)
         self.critics = _Twin(features + self.width, settings.hidden)
         self.old = copy.deepcopy(self.critics)
-        # Fused: on networks this small the overhead of an optimizer's loop is what a step costs.
+        # Fused: on networks this small a step costs little but the overhead of the optimizer's loop.
         self.actor_optimizer = torch.optim.Adam(self.actor.parameters(), lr=settings.rate, fused=True)
         self.critic_optimizer = torch.optim.Adam(self.critics.parameters(), lr=settings.rate, fused=True)
         # One row of memory: state, action, scaled reward, next state, 1 if the episode ended there.

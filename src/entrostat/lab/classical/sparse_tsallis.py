@@ -36,7 +36,6 @@ def sparse_value(q: Tensor, *, temperature: float) -> Tensor:
         Lee, Choi, Oh, "Sparse Markov decision processes with causal sparse Tsallis entropy regularization", 2018.
 
     Example:
-        >>> import torch
         >>> float(sparse_value(torch.zeros(2), temperature=0.5))  # S_2 of a fair coin is 1/4
         0.125
     """
@@ -70,7 +69,6 @@ def q_logarithm(x: Tensor, *, index: float) -> Tensor:
         index: the entropic index, positive.
 
     Example:
-        >>> import torch
         >>> float(q_logarithm(torch.tensor(0.25), index=2.0))
         -0.75
     """
@@ -149,7 +147,7 @@ def classical_sparse_optimum(quick: bool) -> Outcome:
     )
 
 
-# [52] What entropy costs in reward: bounded for sparse Tsallis entropy, growing with log|A| for Shannon's.
+# [52] The cost of entropy in reward: bounded for sparse Tsallis entropy, growing with log|A| for Shannon's.
 
 TEMPERATURE = 0.5
 

@@ -1,4 +1,4 @@
-"""State-entropy regularisation: what it is robust to, and a nearest-neighbour bonus over a group of rollouts."""
+"""State-entropy regularisation: the adversary it is robust to, and a nearest-neighbour bonus for groups of rollouts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,6 @@ def robust_value(density: Tensor, rewards: Tensor, *, temperature: float, budget
         arXiv 2506.07085.
 
     Example:
-        >>> import torch
         >>> even = torch.full((4,), 0.25)
         >>> round(float(robust_value(even, torch.ones(4), temperature=0.5, budget=0.1)), 6)  # log S is all spent
         0.9
@@ -49,7 +48,7 @@ def robust_value(density: Tensor, rewards: Tensor, *, temperature: float, budget
 
 
 def worst_loss(density: Tensor, rewards: Tensor, *, temperature: float, budget: float) -> Tensor:
-    """What the worst adversary takes off the reward in each state, `[S]`: `alpha (log d + log S) + eps`.
+    """The loss by which the worst adversary lowers the reward of each state, `[S]`: `alpha (log d + log S) + eps`.
 
     Most where the policy is most often. The paper prints it without `alpha log S`, which is allowed but not the worst.
     """
@@ -58,10 +57,9 @@ def worst_loss(density: Tensor, rewards: Tensor, *, temperature: float, budget: 
 
 
 def loss_budget(loss: Tensor, *, temperature: float) -> Tensor:
-    """What a loss `[..., S]` uses up of the adversary's budget: `alpha (LSE(loss / alpha) - log S)`; allowed up to eps.
+    """Share of the budget that a loss `[..., S]` uses: `alpha (LSE(loss / alpha) - log S)`; allowed up to eps.
 
     Example:
-        >>> import torch
         >>> round(float(loss_budget(torch.full((5,), 0.3), temperature=0.7)), 6)
         0.3
     """
@@ -103,7 +101,6 @@ def knn_bonus(
         Ashlag et al., arXiv 2506.07085, appendix (their set of neighbours includes the point itself).
 
     Example:
-        >>> import torch
         >>> features = torch.tensor([[0.0], [0.0], [1.0], [9.0]])
         >>> [round(b, 3) for b in knn_bonus(features, neighbours=1, standardise=False).tolist()]
         [0.693, 0.693, 0.693, 2.197]
@@ -114,16 +111,14 @@ def knn_bonus(
     require(bool(features.isfinite().all()), "features", "be finite", "NaN or infinity")
     groups = torch.zeros(count) if group_ids is None else group_ids
     require(groups.shape == (count,), "group_ids", f"have shape ({count},)", tuple(groups.shape))
-    bonus = _mean_distance(features.detach().double(), groups, require_count("neighbours", neighbours, least=1)).log1p()
-    return (bonus - bonus.mean()) / bonus.std().clamp(min=1e-8) if standardise else bonus
-
-
-def _mean_distance(features: Tensor, groups: Tensor, neighbours: int) -> Tensor:
-    distance = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
+    require_count("neighbours", neighbours, least=1)
+    points = features.detach().double()
+    distance = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
     other = (groups.unsqueeze(-1) == groups) & (distance > 0)
     nearest = distance.masked_fill(~other, torch.inf).sort(-1).values[:, :neighbours]
     found = nearest.isfinite()
-    return nearest.where(found, 0).sum(-1) / found.sum(-1).clamp(min=1)
+    bonus = (nearest.where(found, 0).sum(-1) / found.sum(-1).clamp(min=1)).log1p()
+    return (bonus - bonus.mean()) / bonus.std().clamp(min=1e-8) if standardise else bonus
 
 
 # [68] Adding the entropy of visits to the reward is planning for the worst of a set of reward functions.
@@ -194,17 +189,9 @@ def classical_state_entropy_duality(quick: bool) -> Outcome:
     )
 
 
-# [68] The nearest-neighbour bonus over a group of rollouts follows the entropy of what the group does.
+# [68] The nearest-neighbour bonus over a group of rollouts follows the entropy of the group's behaviour.
 
 CLUSTERS = 12
-
-
-def embedded_group(masses: Tensor, *, size: int, copies: bool, rng: torch.Generator) -> Tensor:
-    """Return embeddings `[size, 8]` of rollouts in clusters drawn by `masses`; copies agree exactly within one."""
-    centres = 4 * torch.randn(CLUSTERS, 8, generator=rng, dtype=torch.float64)
-    drawn = torch.multinomial(masses, size, replacement=True, generator=rng)
-    noise = torch.randn(size, 8, generator=rng, dtype=torch.float64)
-    return centres[drawn] + (0.0 if copies else 0.3) * noise
 
 
 def correlation(*, size: int, groups: int, seed: int) -> tuple[float, list[float], list[float]]:
@@ -214,7 +201,10 @@ def correlation(*, size: int, groups: int, seed: int) -> tuple[float, list[float
     bonus: list[float] = []
     for k in range(groups):
         masses = (torch.randn(CLUSTERS, generator=rng, dtype=torch.float64) * 6 * k / groups).softmax(-1)
-        features = embedded_group(masses, size=size, copies=False, rng=rng)
+        # Embeddings of rollouts in clusters drawn by `masses`.
+        centres = 4 * torch.randn(CLUSTERS, 8, generator=rng, dtype=torch.float64)
+        drawn = torch.multinomial(masses, size, replacement=True, generator=rng)
+        features = centres[drawn] + 0.3 * torch.randn(size, 8, generator=rng, dtype=torch.float64)
         truth.append(float(entropy(masses)))
         bonus.append(float(knn_bonus(features, standardise=False).mean()))
     pair = torch.tensor([truth, bonus], dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Action redundancy: reward the entropy of what happens, not of what is done; copies of an action then count once."""
+"""Action redundancy: reward the entropy of outcomes, not of actions; copies of an action then count once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from entrostat.lab._policy import entropy, softmax
 
 # Chain rule on H(a, s' | s), with P^pi(s'|s) = sum_a pi(a|s) P(s'|s,a):
 #     H(s'|s) = E_a H(s'|s,a)  +  H(a|s)  -  H(a|s,s')
-#               model             action      redundancy: what the next state does not tell about the action
+#               model             action      redundancy: entropy of the action that the next state leaves
 # As a reward: -log P^pi(s'|s), for E[grad log P^pi] = 0 leaves only the score-function term of its gradient.
 class TransitionEntropy(NamedTuple):
     """The parts of the entropy of the next state, each `[...]` in nats: `total = model + action - redundancy`."""
@@ -43,7 +43,6 @@ def transition_entropy(policy: Tensor, transitions: Tensor) -> TransitionEntropy
         decomposition is the chain rule).
 
     Example:
-        >>> import torch
         >>> two_copies = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
         >>> parts = transition_entropy(torch.full((3,), 1 / 3), two_copies)
         >>> round(float(parts.total), 3), round(float(parts.redundancy), 3)
@@ -66,12 +65,12 @@ def outcome_bonus(outcomes: Tensor, group_ids: Tensor, *, smoothing: float = 1.0
         -log ( (c_{-i} + smoothing) / (n - 1 + smoothing * k) )
 
     `c_{-i}` counts the other rollouts of the group with the same outcome, `n` the group, `k` its distinct outcomes. An
-    outcome is what matters about an answer: the final number, the behaviour of executed code. To be added to rewards.
+    outcome is the part of an answer that matters: the final number, the behaviour of code. To be added to rewards.
 
     Args:
         outcomes: `[B]` whole numbers, equal for equal outcomes.
         group_ids: `[B]` whole numbers, the prompt of each rollout.
-        smoothing: what each outcome counts beforehand, positive: a rollout's own outcome may be unseen elsewhere.
+        smoothing: initial count of each outcome, positive: a rollout's own outcome may be unseen elsewhere.
 
     Returns:
         `[B]` float64, nats, at least 0; exactly 0 for a group whose rollouts all agree.
@@ -84,7 +83,6 @@ def outcome_bonus(outcomes: Tensor, group_ids: Tensor, *, smoothing: float = 1.0
         Baram, Tennenholtz, Mannor, arXiv 2102.11329: deterministic dynamics, one step, the answer as the next state.
 
     Example:
-        >>> import torch
         >>> bonus = outcome_bonus(torch.tensor([7, 7, 7, 5]), torch.zeros(4, dtype=torch.long))
         >>> [round(b, 3) for b in bonus.tolist()]
         [0.511, 0.511, 0.511, 1.609]
@@ -104,7 +102,6 @@ def outcome_entropy(outcomes: Tensor, group_ids: Tensor) -> Tensor:
     The entropy of a sample is low by about `(k - 1) / (2 n)` for k outcomes among n rollouts.
 
     Example:
-        >>> import torch
         >>> round(float(outcome_entropy(torch.tensor([7, 5, 7, 7]), torch.tensor([0, 0, 1, 1]))), 4)  # (log 2 + 0) / 2
         0.3466
     """
@@ -121,7 +118,6 @@ def redundancy(sequence_logprobs: Tensor, outcomes: Tensor, group_ids: Tensor) -
         group_ids: `[B]`.
 
     Example:
-        >>> import torch
         >>> answers = torch.full((2,), -3.0)
         >>> float(redundancy(answers, torch.tensor([7, 7]), torch.tensor([0, 0])))
         3.0

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,15 +18,8 @@ SHAPES = ((2, 1), (5, 1), (30, 1), (2, 2), (6, 2), (2, 3), (4, 3))
 """Actions and horizon."""
 
 
-class Sample(NamedTuple):
-    """A batch of trees, each with a policy."""
-
-    tree: PrefixTree
-    logits: Levels
-
-
-def samples(count: int, *, scale: float, seed: int) -> Iterator[Sample]:
-    """Yield `count` random trees for each of `SHAPES`.
+def samples(count: int, *, scale: float, seed: int) -> Iterator[tuple[PrefixTree, Levels]]:
+    """Yield `count` random trees for each of `SHAPES`, with the logits of a policy on each.
 
     Rewards lie in [0, 1]: 0 or 1 in one half of the trees, uniform in the other. The logits of a tree are normal with
     a standard deviation drawn uniformly up to `scale`, so that policies from uniform to almost certain occur.
@@ -41,7 +33,7 @@ def samples(count: int, *, scale: float, seed: int) -> Iterator[Sample]:
         logits = tuple(
             spread * torch.randn(tree.shape(h), generator=generator, dtype=torch.float64) for h in range(horizon)
         )
-        yield Sample(tree, logits)
+        yield tree, logits
 
 
 def tree_gradient(tree: PrefixTree, logits: Levels, *, coef: float | Tensor = 0.0) -> Tensor:
@@ -181,7 +173,7 @@ def suboptimality_bound(quick: bool) -> Outcome:
     )
 
 
-# The entropy-bias lemma: what the bonus costs however well it is optimised.
+# The entropy-bias lemma: the cost of the bonus, however well it is optimised.
 #
 # Let pi* be uniform over the N* best answers. Then H(pi*) = log N*, and H(pi) <= H log A for every policy, so
 #
@@ -264,8 +256,7 @@ _PROMPTS = 4
 """Trees that make a data set."""
 
 
-def _ratios(sample: Sample, coef: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    tree, logits = sample
+def _ratios(tree: PrefixTree, logits: Levels, coef: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     logprobs = tree_logprobs(tree, logits)
     best, best_policy = soft_tree_optimum(tree, coef=coef)
     here = evaluate_tree(tree, logprobs, coef=coef)
@@ -288,7 +279,7 @@ def proposition_2(quick: bool) -> Outcome:
     """With the bonus, V* - V is at most eps^2 |D|^2 / (2 coef C) + coef H log(A / N*^(1/H))."""
     # Try the bound, and its optimisation term alone, on random trees alone and in data sets.
     count = 1000 if quick else 20_000
-    results = [_ratios(sample, log_uniform(count, 0.01, 1.0, seed=1)) for sample in samples(count, scale=2, seed=0)]
+    results = [_ratios(*sample, log_uniform(count, 0.01, 1.0, seed=1)) for sample in samples(count, scale=2, seed=0)]
     optimisation, whole, dataset, exact = (torch.cat([r[i] for r in results]) for i in range(4))
     worst = max(float(part.max()) for part in (optimisation, whole, dataset))
     share = torch.linspace(0, 1, 200, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""What one step of optimisation does to the probabilities and to the entropy."""
+"""The effect of one optimisation step on the probabilities and on the entropy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from entrostat.lab._claim import Outcome, Plot, Series, claim
 from entrostat.lab._policy import entropy, kept_mask
 from entrostat.lab.theory.toy import METHODS, Method
 
-# Where one step of optimisation puts the probability: no bonus, full bonus, clamped bonus.
+# One step of optimisation without a bonus, with the full bonus, with the clamped bonus.
 #
 # One exact ascent step from a Zipf policy whose right tokens stand from rank 20 on:
 #
@@ -33,7 +33,7 @@ FIRST, STEP, COEF, CLAMP = 20, 0.5, 0.1, 0.33
 
 @dataclass(frozen=True)
 class Moved:
-    """By what factor one step multiplied the probability of each kind of token."""
+    """The factor by which one step multiplied the probability of each kind of token."""
 
     right: float
     wrong_kept: float
@@ -121,7 +121,7 @@ def one_step_policy(quick: bool) -> Outcome:
     )
 
 
-# What a policy-gradient step does to the entropy, and which single tokens raise it.
+# The effect of a policy-gradient step on the entropy, and the single tokens that raise it.
 #
 # With dH/dz_a = -p_a (log p_a + H), a small change dz of the logits changes the entropy by
 #

@@ -5,13 +5,7 @@
 
 A prompt's right tokens stand side by side in the ranking, from a rank on that is drawn per prompt: log-uniformly over
 all ranks where the ranking is informed, uniformly where it is not. One step draws `samples` tokens per prompt and takes
-one Adam step. What is unknown of the original is a setting here, so that its weight can be measured.
-
-Tokens that start equal and never pay stay equal for ever: their gradients are the same. With `levels` the Zipf law has
-steps, and each level of equal tokens is one column with a multiplicity. That is exact, and what it costs does not
-depend on the number of tokens. With `levels=0` every token is a column of its own.
-
-Letters: P prompts, A tokens, N right tokens, K columns, F features. float32, in place.
+one Adam step. Each unknown of the original is a setting here, so that its weight can be measured.
 """
 
 from __future__ import annotations
@@ -25,6 +19,12 @@ import torch
 from torch import Tensor
 
 from entrostat.errors import require, require_count, require_finite
+
+# Tokens that start equal and never pay stay equal for ever: their gradients are the same. With `levels` the Zipf law
+# has steps, and each level of equal tokens is one column with a multiplicity. That is exact, and its cost does not
+# depend on the number of tokens. With `levels=0` every token is a column of its own.
+#
+# Letters: P prompts, A tokens, N right tokens, K columns, F features. float32, in place.
 
 Method = Literal["none", "entropy", "clamped"]
 
@@ -90,7 +90,7 @@ class Toy:
 
 
 class Curve(NamedTuple):
-    """What one run did, one entry per step."""
+    """One run, with one entry per step."""
 
     reward: Tensor
     """Expected reward of the policy, mean over prompts, `[steps]`."""
@@ -106,7 +106,7 @@ class _Problem(NamedTuple):
     prior: Tensor  # [P, K]
     tokens: Tensor  # [P, K] tokens per column
     paying: Tensor  # [P, N + 1] columns of the right tokens, then of the trap
-    pay: Tensor  # [P, N + 1] what they pay
+    pay: Tensor  # [P, N + 1] their rewards
     ranks: Tensor  # [P]
 
 

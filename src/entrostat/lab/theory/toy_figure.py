@@ -16,7 +16,7 @@ from entrostat.lab.theory.toy import METHODS, Curve, Method, Toy, run_toys
 OPTIMAL = (15, 10, 5, 1)
 ENTROPY_HELPS = {15: True, 10: True, 5: False, 1: False}
 STEP = 0.02
-"""Half a prompt of 25: what two mean rewards must differ by to count as different."""
+"""Half a prompt of 25: two mean rewards that differ by less count as equal."""
 
 Key = tuple[int, Method]
 """Number of right tokens and method."""
@@ -82,7 +82,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 # The paper's first figure, reconstructed: clamped bonus > full bonus > none, until right tokens are too rare.
 #
 # Known of the original: 100,000 tokens, 15, 10, 5 or 1 of them right, rewards in steps of 1/25. The rest is assumed
-# (`toy.py` says what) and was searched for (`benchmarks/toy_search.py`). For one prompt the bias of the bonus is exact:
+# (see `toy.py`) and was searched for (`benchmarks/toy_search.py`). For one prompt the bias of the bonus is exact:
 #
 #     share of the reward kept at the optimum = N / (N + (K - N) e^{-1/coef}),      K tokens that the bonus pays for
 #
@@ -118,7 +118,6 @@ DIALS: dict[str, tuple[float, ...]] = {
 
 NAMES: dict[Method, str] = {"none": "no bonus", "entropy": "full bonus", "clamped": "clamped bonus"}
 BONUSES: tuple[Method, ...] = ("entropy", "clamped")
-
 REMARKS = (
     "The ordering of the paper's figure appears in this setting, and the setting is narrow; the figure itself is not "
     "reproduced, as its setting is not published, and with 1 right token the full bonus ends far below none here, not "
@@ -137,7 +136,7 @@ REMARKS = (
 
 
 def sized(actions: int) -> Toy:
-    """Return the toy at another number of tokens, its coefficient moved so that A e^(-1/coef) stays what it is."""
+    """Return the toy at another number of tokens, its coefficient moved so that A e^(-1/coef) stays the same."""
     shift = math.log(actions / FOUND.actions)
     return replace(FOUND, actions=actions, coef=1 / (1 / FOUND.coef + shift))
 
@@ -170,7 +169,7 @@ def _shared(seeds: Sequence[int]) -> str:
 
 
 def _tuned(turned: Mapping[float, Finals]) -> dict[str, str]:
-    # What each bonus reaches where its coefficient is chosen for it.
+    # The reward of each bonus at the coefficient that suits it best.
     def best(optimal: int, method: Method) -> str:
         reward, coef = max((found[optimal, method], coef) for coef, found in turned.items())
         return f"{NAMES[method]} {reward:.3f} (coef {coef:g})"

@@ -19,8 +19,7 @@ from entrostat.observe.calibrate._measure import Measured, Push, Rows, Through, 
 from entrostat.observe.calibrate._propose import Proposal, clamp_count, propose
 from entrostat.observe.files import read_text
 from entrostat.observe.text import number, percent, visible
-from entrostat.tasks import countdown, warm_start_path
-from entrostat.tasks._sampling import Drawn, draw
+from entrostat.tasks import Drawn, countdown, draw, warm_start_path
 
 # Index of the prompt and a completion -> reward.
 Reward = Callable[[int, str], float]

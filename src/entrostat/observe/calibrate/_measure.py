@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from entrostat.ops import token_stats
-from entrostat.tasks._sampling import Drawn
+from entrostat.tasks import Drawn
 
 Through = Literal["model", "head"]
 # Shares of the vocabulary to drop that are shown.

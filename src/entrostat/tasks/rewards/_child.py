@@ -1,14 +1,7 @@
-"""The process that does computer algebra on hostile text. Run as a script, by its path; imports nothing of this package.
+"""The process that does computer algebra on hostile text. Run as a script by its path; imports nothing of ours.
 
 Each line of the input is a JSON pair, reference and answer, in LaTeX; each line of the output says `true` or `false`. A
-line `ready` comes first. Four things keep it harmless:
-
-- Only math-verify's LaTeX route is used. Its route for plain expressions hands the text to sympy's `parse_expr`, which
-  is Python's `eval`; here `parse_expr` accepts plain digits and nothing else, so that no other way leads to `eval`.
-- Memory is limited; a comparison that needs more fails.
-- An alarm of the kernel ends the process if a comparison takes too long, even while no Python code runs. It counts
-  processor time, so that the verdict is the same on a busy machine.
-- The parent has a time limit as well; it kills this process and starts another one.
+line `ready` comes first.
 """
 
 from __future__ import annotations
@@ -19,6 +12,15 @@ import re
 import signal
 import sys
 from typing import Any, NoReturn
+
+# Four things keep this process harmless:
+#
+# - Only math-verify's LaTeX route is used. Its route for plain expressions hands the text to sympy's `parse_expr`,
+#   which is Python's `eval`; here it accepts plain digits and nothing else, so that no other way leads to `eval`.
+# - Memory is limited; a comparison that needs more fails.
+# - An alarm of the kernel ends the process if a comparison takes too long, even while no Python code runs. It counts
+#   processor time, so that the verdict is the same on a busy machine.
+# - The parent has a time limit as well; it kills this process and starts another one.
 
 MEMORY = 2 << 30
 
@@ -72,7 +74,7 @@ def main() -> None:
     """Answer line by line until the input ends."""
     seconds = float(sys.argv[1])
     logging.disable(logging.CRITICAL)
-    same("x^2+2x+1", "(x+1)^2")  # imports, the tables of the parser, and what sympy loads late
+    same("x^2+2x+1", "(x+1)^2")  # imports, the tables of the parser, and the parts of sympy that load late
     guard()
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     print("ready", flush=True)

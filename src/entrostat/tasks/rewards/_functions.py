@@ -67,10 +67,7 @@ def final_answer(text: str) -> str | None:
 
 
 def math(
-    completions: Sequence[Any],
-    answer: Sequence[str] | None = None,
-    solution: Sequence[str] | None = None,
-    **_: Any,
+    completions: Sequence[Any], answer: Sequence[str] | None = None, solution: Sequence[str] | None = None, **_: Any
 ) -> list[float]:
     r"""Reward responses whose final answer has the mathematical value of the reference.
 
