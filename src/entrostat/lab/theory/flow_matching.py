@@ -84,16 +84,19 @@ REWARDS = (POINTS > 0).double()
 ADVANTAGES = REWARDS - SAMPLES @ REWARDS
 
 
-def best_velocity(chances: Tensor, targets: Tensor, reference: Tensor, weights: Tensor, **settings: float) -> Tensor:
+def best_velocity(
+    chances: Tensor, targets: Tensor, reference: Tensor, weights: Tensor, *, beta: float, scale: float = 1.0
+) -> Tensor:
     """Return the velocity `[N]` of least expected loss, given `chances [N, K]` of the samples at each point.
 
     `weights [K]` are the advantages, or other weights with `scale=0`.
     """
 
     def slope(velocity: Tensor) -> Tensor:
-        each = [value.reshape(len(value), -1).expand_as(targets).reshape(-1, 1) for value in (velocity, reference)]
-        rows = {"velocity": each[0], "target": targets.reshape(-1, 1), "reference": each[1]}
-        loss = advantage_flow_matching(**rows, advantages=weights.repeat(len(targets)), **settings)
+        v, u, ref = (
+            value.expand_as(targets).reshape(-1, 1) for value in (velocity[:, None], targets, reference[:, None])
+        )
+        loss = advantage_flow_matching(v, u, ref, weights.repeat(len(targets)), beta=beta, scale=scale)
         return torch.autograd.grad(loss @ chances.flatten(), velocity)[0]
 
     # The slope is linear in the velocity: one Newton step is exact.
@@ -101,7 +104,7 @@ def best_velocity(chances: Tensor, targets: Tensor, reference: Tensor, weights: 
     return reference - here / (further - here)
 
 
-def flow(weights: Tensor | None, *, steps: int, size: int, **settings: float) -> Tensor:
+def flow(weights: Tensor | None, *, steps: int, size: int, beta: float = 1.0, scale: float = 1.0) -> Tensor:
     """Return `size` samples of the flow of least loss, or of the reference if there are no weights; Heun's method."""
     quantiles = (torch.arange(size, dtype=torch.float64) + 0.5) / size
     x = torch.special.ndtri(quantiles)  # of the normal x_0
@@ -112,7 +115,9 @@ def flow(weights: Tensor | None, *, steps: int, size: int, **settings: float) ->
         reference = ((REFERENCE.log() - distance).softmax(-1) * targets).sum(-1)
         if weights is None:
             return reference
-        return best_velocity((SAMPLES.log() - distance).softmax(-1), targets, reference, weights, **settings)
+        return best_velocity(
+            (SAMPLES.log() - distance).softmax(-1), targets, reference, weights, beta=beta, scale=scale
+        )
 
     for step in range(steps):
         first = velocity(x, step / steps)
@@ -133,13 +138,13 @@ def adrpo_flow_matching(quick: bool) -> Outcome:
     # Follow the flow of least loss for several coefficients.
     grid = {"steps": 20, "size": 200} if quick else {"steps": 60, "size": 500}
     reference = flow(None, **grid)
-    laws = {"ADRPO": (ADVANTAGES, {})}
-    laws |= {f"weights exp({tau:g} reward)": ((tau * REWARDS).exp(), {"scale": 0.0}) for tau in SHARPNESS}
+    laws = {"ADRPO": (ADVANTAGES, 1.0)}
+    laws |= {f"weights exp({tau:g} reward)": ((tau * REWARDS).exp(), 0.0) for tau in SHARPNESS}
     near = {"reference": [float((reference < -1).double().mean())] * len(BETAS)}
     reward = {"reference": [float((reference > 0).double().mean())] * len(BETAS)}
     figures: dict[str, float | str] = {"reference: share near the bad samples": near["reference"][0]}
-    for name, (weights, settings) in laws.items():
-        runs = [flow(weights, beta=beta, **settings, **grid) for beta in BETAS]
+    for name, (weights, scale) in laws.items():
+        runs = [flow(weights, beta=beta, scale=scale, **grid) for beta in BETAS]
         near[name] = [float((x < -1).double().mean()) for x in runs]
         reward[name] = [float((x > 0).double().mean()) for x in runs]
         for beta, share, mean in zip(BETAS, near[name], reward[name], strict=True):
