@@ -31,7 +31,7 @@ FOOT = """
 TRL 1.14 is out of range and refused at import: its trainer scores with the full logits unless Liger is on, and there is
 no `add_fused_lm_head` to give a model a head of ours (1.14.2: `_get_per_token_logps_and_entropies` hands over to
 `_full_logits_logps` or `_chunked_logps`, and only the latter calls a kernel). 1.15 has the head for every path; without
-Triton its own kernel is missing, so that a reference model (`beta` above 0 without an adapter) is refused there.
+Triton its own kernel is missing, and ours serves the reference model too.
 `make test` runs the TRL tests with the newest and the oldest release in range, `make trl-releases` with each in an
 environment of its own.
 

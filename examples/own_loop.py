@@ -1,9 +1,10 @@
-"""A training loop of your own in plain PyTorch, steered by AEnt and watched by a monitor, then diagnosed.
+"""A training loop of your own in plain PyTorch, with a recipe at work and a monitor beside it, then diagnosed.
 
     python examples/own_loop.py
 
-No trainer: sample, score, one clipped policy-gradient step on group advantages. entrostat gives three things: the
-statistics of the tokens, the coefficient, and the record that `entrostat diagnose` and `entrostat report` read.
+No trainer: sample, score, one clipped policy-gradient step on group advantages. entrostat gives `Control`, which
+measures, edits, adds the recipe's terms and moves its coefficient, and the record that `entrostat diagnose` and
+`entrostat report` read. Another recipe is another line; nothing else changes.
 """
 
 from __future__ import annotations
@@ -25,8 +26,7 @@ from entrostat import cli
 from entrostat.tasks import countdown, warm_start_path
 
 PROMPTS, GROUP, LONGEST = 32, 8, 12
-KEEP = 31
-"""Tokens that the bonus is computed on."""
+RECIPE = es.recipes.aent(keep=31, low="60%", high="85%", initial=0.02, rate=0.03, floor=0.0, ceiling=0.2, warmup=10)
 
 
 def rollouts(model: Any, tokenizer: Any, problems: list[countdown.Problem]) -> tuple[Tensor, Tensor, Tensor]:
@@ -63,30 +63,34 @@ def train(steps: int, directory: str) -> None:
     model = AutoModelForCausalLM.from_pretrained(warm_start_path())
     tokenizer = AutoTokenizer.from_pretrained(warm_start_path())
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.0)
-    law = es.recipes.aent(low="60%", high="85%", initial=0.02, rate=0.03, floor=0.0, ceiling=0.2, warmup=10)
-    regulator = es.Regulator(law.controller)
-    with es.monitor(directory, top_k=KEEP) as monitor:
+    control = es.Control(RECIPE, total_steps=steps)
+    with es.monitor(directory, top_k=31) as monitor:
         for step in range(1, steps + 1):
             problems = choose.sample(countdown.load("train"), PROMPTS)
             tokens, mask, rewards = rollouts(model, tokenizer, problems)
             logits, targets = forward(model, tokens, tokenizer.pad_token_id)
-            stats = es.ops.token_stats(logits, targets, top_k=KEEP)
-
             count, mask = int(mask.sum()), mask[:, 1:]
-            surrogate = es.losses.clipped_surrogate(stats.logprobs, stats.logprobs, advantages(rewards))
-            bonus = es.losses.token_mean(stats.clamped_entropy, mask, num_tokens=count)
-            loss = es.losses.token_mean(surrogate.loss, mask, num_tokens=count) - regulator.coefficient * bonus
+
+            # One update per rollout batch: the fresh rollouts are the step's only micro-batch.
+            stats = control.stats(logits, targets)
+            groups = torch.arange(len(tokens)) // GROUP
+            batch = es.TokenBatch.of(stats, mask, advantages=advantages(rewards), rewards=rewards, group_ids=groups)
+            edited, bonus = control.micro_batch(control.fresh(batch))
+            surrogate = es.losses.clipped_surrogate(
+                edited.logprobs, edited.old_logprobs, edited.advantages,
+                clip_low=edited.clip_low, clip_high=edited.clip_high,
+            )  # fmt: skip
+            loss = es.losses.token_mean(surrogate.loss, mask, num_tokens=count) + bonus
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
 
             monitor.observe(logits, targets, mask)
-            seen = monitor.step(reward=float(rewards.mean()), coef=regulator.coefficient)
-            regulator.observe(stats.clamped_entropy, mask)
-            regulator.close_step()  # the coefficient moves, once per optimizer step
+            means = control.close_step()  # the coefficient moves, once per optimizer step
+            monitor.step(reward=float(rewards.mean()), coef=means["coef"])
             if step % max(1, steps // 8) == 0:
-                print(f"step {step:4}  entropy {seen.entropy:.3f}  coef {regulator.coefficient:.4f}")
+                print(f"step {step:4}  entropy {means['entropy']:.3f}  coef {means['coef']:.4f}")
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from entrostat import controllers, recipes
 from entrostat.integrations.trl import EntropyGRPOTrainer
 
 from . import vision
-from .conftest import WORDS, even_words, grpo_config, logged, prompts, tiny_model, tiny_tokenizer, trl_has_its_kernel
+from .conftest import WORDS, even_words, grpo_config, logged, prompts, tiny_model, tiny_tokenizer
 
 BAND: dict[str, Any] = {"low": 3.0, "high": 3.2, "initial": 0.5, "rate": 0.5, "floor": 0.0, "ceiling": 5.0, "warmup": 1}
 
@@ -34,7 +34,6 @@ class Option:
         model: makes the model, given a directory to keep it in.
         more: further arguments of the trainer.
         standing_in: what takes the place of a name while the trainer is made, where the real thing needs a GPU.
-        reference: whether TRL runs a second model, with its own kernel.
         learns: part of the name of a parameter that has to move as well.
         result: whether `aent` trains with it, or the trainer is refused when it is made.
         says: part of the refusal.
@@ -45,7 +44,6 @@ class Option:
     model: Callable[[Path], Any] = lambda folder: tiny_model()
     more: Callable[[], dict[str, Any]] = dict
     standing_in: dict[str, Any] = field(default_factory=dict)
-    reference: bool = False
     learns: str = ""
     result: Literal["works", "rejected"] = "works"
     says: str = ""
@@ -104,12 +102,11 @@ OPTIONS: tuple[Option, ...] = (
         name="mask_truncated_completions",
         settings={"mask_truncated_completions": True, "max_completion_length": 16, "per_device_train_batch_size": 16},
     ),
-    Option(name="beta=0.04 (KL to a reference model)", settings={"beta": 0.04}, model=on_disk, reference=True),
+    Option(name="beta=0.04 (KL to a reference model)", settings={"beta": 0.04}, model=on_disk),
     Option(
         name="beta=0.04 with use_bias_correction_kl",
         settings={"beta": 0.04, "use_bias_correction_kl": True},
         model=on_disk,
-        reference=True,
     ),
     Option(name="PEFT: LoRA", more=lora),
     Option(name="PEFT: LoRA with beta=0.04", settings={"beta": 0.04}, more=lora),
@@ -183,8 +180,6 @@ def attempt(option: Option, folder: Path) -> Outcome:
     Raises:
         AssertionError: it trains, but not as `aent` has to.
     """
-    if option.reference and not trl_has_its_kernel():
-        return Outcome(result="untested", says="TRL 1.15 needs Triton for the head of its reference model")
     torch.manual_seed(0)
     try:
         with ExitStack() as stack:

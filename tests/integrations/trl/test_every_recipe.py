@@ -12,8 +12,6 @@ import torch
 from entrostat import recipes
 from entrostat.jobs.settings import Job
 
-from .conftest import trl_has_its_kernel
-
 Make = Callable[..., Any]
 
 
@@ -28,8 +26,6 @@ def history(trainer: Any, after: int) -> list[dict[str, float]]:
 @pytest.mark.parametrize("name", recipes.names())
 def test_it_trains_and_a_resume_repeats_the_uninterrupted_run(make_trainer: Make, tmp_path: Path, name: str) -> None:
     line = Job().with_recipes([name]).recipes[0]
-    if line.train.get("beta") and not trl_has_its_kernel():
-        pytest.skip("this TRL needs Triton for its reference model")
     settings: dict[str, Any] = {
         "max_steps": 6, "save_strategy": "steps", "save_steps": 4, "shuffle_dataset": False,
         "per_device_train_batch_size": 4, "steps_per_generation": 2, "gradient_accumulation_steps": 1,

@@ -14,7 +14,7 @@ from entrostat import recipes
 from entrostat.integrations.trl import EntropyGRPOTrainer
 from entrostat.integrations.trl._batch import host_weight
 
-from .conftest import even_words, logged, needs_trl_s_kernel, prompts, tiny_model, tiny_tokenizer
+from .conftest import even_words, logged, prompts, tiny_model, tiny_tokenizer
 
 BAND: dict[str, Any] = {"low": 3.0, "high": 3.2, "initial": 0.5, "rate": 0.5, "floor": 0.0, "ceiling": 5.0, "warmup": 1}
 
@@ -126,7 +126,6 @@ def test_a_model_with_an_adapter_of_transformers_own(settings: Callable[..., Any
     assert logged(trainer, "entropy_control/clamped_entropy")[0] > 0
 
 
-@needs_trl_s_kernel
 @pytest.mark.train
 def test_a_policy_is_no_distance_from_a_reference_that_equals_it(make_trainer: Callable[..., Any]) -> None:
     trainer = make_trainer(recipes.none(), beta=0.1, learning_rate=0.0, max_steps=1)

@@ -13,7 +13,7 @@ import pytest
 
 from entrostat import recipes
 
-from .conftest import tiny_model, tiny_tokenizer, trl_has_its_kernel
+from .conftest import tiny_model, tiny_tokenizer
 
 SCRIPT = Path(__file__).with_name("ranks_script.py")
 DRAWS = {"aepo", "clip_cov"}
@@ -41,8 +41,7 @@ def run(ranks: int, model: Path, names: list[str]) -> dict[str, Any]:
 def test_two_ranks_equal_one_process(tmp_path: Path) -> None:
     tiny_tokenizer().save_pretrained(tmp_path)
     tiny_model().save_pretrained(tmp_path)
-    lacking = set() if trl_has_its_kernel() else {"adrpo"}  # a reference model needs TRL's own kernel
-    names = ["masked", *(name for name in recipes.names() if name not in lacking)]
+    names = ["masked", *recipes.names()]
     alone, together = (run(ranks, tmp_path, names) for ranks in (1, 2))
     moving = alone["masked"]["metrics"]["entropy_control/coef"]
     assert len(set(moving)) > 1, "the coefficient is meant to move in this test"

@@ -146,7 +146,6 @@ def test_aer_raises_the_entropy_of_hard_prompts_and_anchors_its_target(make_trai
 # --- ADRPO -------------------------------------------------------------------------------------
 
 
-@needs_trl_s_kernel
 @pytest.mark.parametrize("corrected", [True, False])
 @pytest.mark.parametrize("loss_type", ["grpo", "bnpo", "dr_grpo", "dapo", "sapo", "luspo", "cispo"])
 def test_adrpo_s_sum_with_trl_s_own_divergence_is_exactly_the_one_meant(
@@ -176,7 +175,6 @@ def test_adrpo_s_sum_with_trl_s_own_divergence_is_exactly_the_one_meant(
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-6)
 
 
-@needs_trl_s_kernel
 @pytest.mark.train
 def test_adrpo_holds_the_policy_to_its_reference_by_advantage(make_trainer: Make) -> None:
     settings: dict[str, Any] = {"beta": 0.1, "max_steps": 8, "per_device_train_batch_size": 64, "num_generations": 8}
@@ -187,7 +185,6 @@ def test_adrpo_holds_the_policy_to_its_reference_by_advantage(make_trainer: Make
     assert 0 < ends[0] < ends[1] < ends[2], "a larger coefficient, the host's, none"
 
 
-@needs_trl_s_kernel
 def test_adrpo_needs_a_reference_model_and_a_ratio_per_token(make_trainer: Make) -> None:
     with pytest.raises(ValueError, match="Set `beta` above 0"):
         make_trainer(recipes.adrpo())
