@@ -12,6 +12,7 @@ The stateful half is `Control`: the controller, the open optimizer step and the 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -469,8 +470,7 @@ class Control:
             "total_steps": batch.total_steps or self._total_steps,
         }
         if self._all_gather is not None:
-            all_gather = self._all_gather
-            changes["gather"] = lambda values: all_gather_ragged(values, all_gather)
+            changes["gather"] = functools.partial(all_gather_ragged, all_gather=self._all_gather)
         return batch.replace(**changes)
 
 

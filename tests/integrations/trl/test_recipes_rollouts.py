@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from trl import GRPOTrainer
 
 from entrostat import TokenBatch, controllers, measures, recipes, terms
+from entrostat.integrations.trl import _passes
 from entrostat.integrations.trl._batch import CARRIED
 
 from .conftest import logged, tiny_model
@@ -102,13 +105,13 @@ def test_a_fresh_window_moves_the_coefficient_before_the_first_update(make_train
 
 @pytest.mark.parametrize("setting", KEPT)
 def test_fresh_statistics_are_those_of_the_policy_that_wrote_the_rollouts(
-    make_trainer: Make, setting: dict[str, Any]
+    make_trainer: Make, monkeypatch: pytest.MonkeyPatch, setting: dict[str, Any]
 ) -> None:
     recipe, spy = looking(recipes.rent(), rollout=True, needs=frozenset({"old_entropy", "logit_stats", "group_ids"}))
     trainer = make_trainer(recipe, temperature=0.7, **setting)
     passes: list[Any] = []
-    own = trainer._measure_rollouts
-    trainer._measure_rollouts = lambda *args: passes.append(args) or own(*args)
+    own = _passes.measure_rollouts
+    monkeypatch.setattr(_passes, "measure_rollouts", lambda *args: passes.append(args) or own(*args))
     drawn: list[dict[str, Any]] = []
     draw = trainer._draw
     trainer._draw = lambda inputs: drawn.append(draw(inputs)) or drawn[-1]
@@ -122,7 +125,9 @@ def test_fresh_statistics_are_those_of_the_policy_that_wrote_the_rollouts(
     close(batch.mean_logit, raw.mean(-1), batch.mask)
     close(batch.target_logit, raw.gather(-1, rows["completion_ids"].unsqueeze(-1)).squeeze(-1), batch.mask)
     if setting:
-        close(own(rows).entropy, batch.entropy, batch.mask)
+        hook = functools.partial(GRPOTrainer._get_per_token_logps_and_entropies, trainer)
+        again = own(trainer, _passes.RolloutPass(hook=hook, measure=True), rows)
+        close(again.entropy, batch.entropy, batch.mask)
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ class LossPass:
 class RolloutPass:
     """TRL is generating and scoring a rollout batch."""
 
+    hook: Hook
+    """TRL's own method, for a pass of our own over the rollouts."""
     measure: bool
     """Whether the recipe wants fresh rollouts measured."""
     recorded: list[tuple[Tensor, Measured]] = field(default_factory=list[tuple[Tensor, Measured]])
@@ -73,7 +75,7 @@ def measure(
 def edit_inputs(trainer: Any, running: LossPass, measured: Measured) -> None:
     """Let the recipe work on a micro-batch, and put what it edited where TRL's loss will read it."""
     # From the inputs as given: a loss that asks the hook twice must not have them edited twice.
-    batch = trainer._token_batch(running.given, measured, **step_size(trainer, running.given))
+    batch = token_batch(trainer, running.given, measured, **step_size(trainer, running.given))
     worked = trainer.control.work(batch)
     fields = changed_fields(batch, worked.batch, EDITABLE)
     running.read["advantages"] = fields.get("advantages", running.given["advantages"])
@@ -146,8 +148,8 @@ def edit_rollouts(trainer: Any, running: RolloutPass, output: dict[str, Any]) ->
         # From TRL's own pass over the old policy, if it made one.
         old = output.get("old_per_token_logps")
         kept = [found for logprobs, found in running.recorded if logprobs is old]
-        measured = kept[0] if kept else trainer._measure_rollouts(output)
-    batch = trainer._token_batch(output, measured)
+        measured = kept[0] if kept else measure_rollouts(trainer, running, output)
+    batch = token_batch(trainer, output, measured)
     edited = trainer.control.fresh(batch)
     if edited.old_entropy is not None:
         output[CARRIED["old_entropy"]] = edited.old_entropy
@@ -156,20 +158,23 @@ def edit_rollouts(trainer: Any, running: RolloutPass, output: dict[str, Any]) ->
     output.update({CARRIED[name]: value for name, value in fields.items()})
     if "logit_scale" in fields and "old_per_token_logps" in output:
         # The ratio compares like with like: the old log-probs are taken again, under the same scale.
-        output["old_per_token_logps"] = trainer._measure_rollouts(output, fields["logit_scale"]).logprobs
+        scaled = measure_rollouts(trainer, running, output, fields["logit_scale"])
+        output["old_per_token_logps"] = scaled.logprobs
 
 
-def measure_rollouts(trainer: Any, hook: Hook, output: dict[str, Any], scale: Tensor | None = None) -> Measured:
+def measure_rollouts(
+    trainer: Any, running: RolloutPass, output: dict[str, Any], scale: Tensor | None = None
+) -> Measured:
     """Run the model over fresh rollouts once, without gradient."""
     ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
     attention = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
     # Pictures and the like: what TRL's hook takes by the names under which the rollouts carry it.
-    extra = {name: output[name] for name in inspect.signature(hook).parameters if name in output}
+    extra = {name: output[name] for name in inspect.signature(running.hook).parameters if name in output}
     args = trainer.args
     rows = args.per_device_train_batch_size if trainer.model.training else args.per_device_eval_batch_size
     with torch.no_grad(), disable_gradient_checkpointing(trainer.model, args.gradient_checkpointing_kwargs):
         call = (ids, attention, output["completion_ids"].size(1))
-        return measure(hook, rollout_request(trainer), trainer.model, call, scale, batch_size=rows, **extra)[1]
+        return measure(running.hook, rollout_request(trainer), trainer.model, call, scale, batch_size=rows, **extra)[1]
 
 
 def rollout_request(trainer: Any) -> HeadRequest:

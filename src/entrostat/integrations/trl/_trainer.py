@@ -21,11 +21,10 @@ from torch import Tensor
 from transformers import Trainer, TrainerCallback
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from entrostat.batch import TokenBatch
 from entrostat.control import Control, step_sums
 from entrostat.integrations.trl._batch import CARRIED
 from entrostat.integrations.trl._checkpoint import Checkpoints
-from entrostat.integrations.trl._head import HeadRequest, Measured, Recorder
+from entrostat.integrations.trl._head import HeadRequest, Recorder
 from entrostat.integrations.trl._passes import (
     LossPass,
     RolloutPass,
@@ -33,9 +32,7 @@ from entrostat.integrations.trl._passes import (
     edit_inputs,
     edit_rollouts,
     measure,
-    measure_rollouts,
     rollout_request,
-    token_batch,
 )
 from entrostat.integrations.trl._ranks import Ranks
 from entrostat.integrations.trl._redraw import draw_again
@@ -113,6 +110,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
         self._step_tokens: Tensor | None = None
         self._rollout_ended = False
         self._step_closed = False
+        self.began = False
         self._checkpoints = Checkpoints(self)
         self.add_callback(_Watch(self))
 
@@ -176,12 +174,6 @@ class EntropyGRPOTrainer(GRPOTrainer):
         log_probs_alone = dataclasses.replace(self._request, measure=False)
         return hook(Recorder(model, log_probs_alone, logits_to_keep), *call, **kwargs)  # pyright: ignore[reportArgumentType]
 
-    def _token_batch(self, inputs: dict[str, Any], measured: Measured, **facts: Any) -> TokenBatch:
-        return token_batch(self, inputs, measured, **facts)
-
-    def _measure_rollouts(self, output: dict[str, Any], scale: Tensor | None = None) -> Measured:
-        return measure_rollouts(self, super()._get_per_token_logps_and_entropies, output, scale)
-
     # --- one optimizer step ----------------------------------------------------------------------------------------
 
     def _close_step(self, *, last_of_rollout: bool) -> None:
@@ -217,6 +209,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
         per_rollout = self.args.steps_per_generation * self.num_iterations
         self.control.bind_total(max_steps, -(-max_steps * self.args.gradient_accumulation_steps // per_rollout))
         self._checkpoints.resume(int(self.state.epoch or 0))
+        self.began = True
 
     @overrides(GRPOTrainer)
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
@@ -237,7 +230,9 @@ class EntropyGRPOTrainer(GRPOTrainer):
 
     @overrides(GRPOTrainer)
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        self._running = running = RolloutPass(measure="old_entropy" in self.recipe.needs)
+        self._running = running = RolloutPass(
+            hook=super()._get_per_token_logps_and_entropies, measure="old_entropy" in self.recipe.needs
+        )
         try:
             output = self._draw(inputs)
             if self.recipe.redraw is not None and self.model.training:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any
 
 import torch
@@ -74,6 +75,8 @@ def to_token_batch(config: Any, model_output: Any, data: Any, dp_group: Any) -> 
     padded = data.select("response_mask", *given.values()).to_padded_tensor()
     mask = padded["response_mask"]
     tokens = data["batch_num_tokens"]
+    all_gather = group_all_gather(dp_group)
+    gather = {} if all_gather is None else {"gather": partial(all_gather_ragged, all_gather=all_gather)}
     return TokenBatch(
         logprobs=logprobs,
         mask=mask,
@@ -86,14 +89,8 @@ def to_token_batch(config: Any, model_output: Any, data: Any, dp_group: Any) -> 
         kl_coef=kl_coef(config),
         num_tokens=torch.tensor(float(tokens), device=mask.device),
         num_responses=torch.tensor(data["global_batch_size"], device=mask.device),
-        **_gathering(dp_group),
+        **gather,
     )
-
-
-def _gathering(group: Any) -> dict[str, Any]:
-    """Return `TokenBatch.gather` over the ranks of a group; nothing where there is one rank."""
-    all_gather = group_all_gather(group)
-    return {} if all_gather is None else {"gather": lambda values: all_gather_ragged(values, all_gather)}
 
 
 def bounds(config: Any, like: Tensor) -> dict[str, Tensor]:
