@@ -147,6 +147,10 @@ def measure_scale(recipe: Recipe, vocab: int, host: str) -> float:
 # --- a run, with state -----------------------------------------------------------------------------------------------
 
 
+class UnseenError(RuntimeError):
+    """A recipe did not see what it had to see: an optimizer step, or the rollouts that an update is made on."""
+
+
 class Worked(NamedTuple):
     """What a recipe made of one micro-batch."""
 
@@ -330,7 +334,7 @@ class Control:
             also: further quantities `[B, T]` whose means `close_step` is to report, by name.
 
         Raises:
-            RuntimeError: the recipe had to see these rollouts fresh, and did not.
+            UnseenError: the recipe had to see these rollouts fresh, and did not.
             ValueError: the recipe has terms, and `num_tokens` is missing where this micro-batch is not the whole step.
         """
         whole = batch.num_tokens is None
@@ -353,11 +357,11 @@ class Control:
             batch: as in `micro_batch`.
 
         Raises:
-            RuntimeError: the recipe had to see these rollouts fresh, and did not.
+            UnseenError: the recipe had to see these rollouts fresh, and did not.
         """
         wanted = self._recipe.rollout_edits or "old_entropy" in self._recipe.needs
         if wanted and not self._seen and not self._evaluating:
-            raise RuntimeError(
+            raise UnseenError(
                 f"recipe {self._recipe.name!r} works on whole batches of fresh rollouts, and these never came by: "
                 "call `control.fresh(batch)` once per rollout batch, before the first update on it."
             )
@@ -377,10 +381,10 @@ class Control:
             `band_high` where the controller has a band; and what `also` named.
 
         Raises:
-            RuntimeError: no micro-batch was seen since the last step.
+            UnseenError: no micro-batch was seen since the last step.
         """
         if not self._open:
-            raise RuntimeError(
+            raise UnseenError(
                 f"an optimizer step ended without recipe {self._recipe.name!r} having seen a micro-batch: it would "
                 "train as if there were no recipe. Pass every micro-batch through `control.micro_batch`."
             )

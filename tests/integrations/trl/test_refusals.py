@@ -12,7 +12,7 @@ import torch
 from trl import GRPOTrainer
 
 from entrostat import measures, recipes
-from entrostat.integrations.trl import EntropyGRPOTrainer, _selfcheck
+from entrostat.integrations.trl import EntropyGRPOTrainer, _overrides, _selfcheck
 from entrostat.integrations.trl._refusals import refuse_conflicts
 
 Make = Callable[..., Any]
@@ -131,7 +131,7 @@ def test_a_release_that_renames_a_hook(monkeypatch: pytest.MonkeyPatch, name: st
     monkeypatch.setattr(base, f"{name}_renamed", getattr(base, name), raising=False)
     monkeypatch.delattr(base, name)
     with pytest.raises(_selfcheck.UnsupportedHostError, match=rf"has no \w+\.{name}\b"):
-        _selfcheck.verify_overrides(EntropyGRPOTrainer)
+        _overrides.verify_overrides(EntropyGRPOTrainer)
 
 
 def test_a_release_that_gives_a_hook_other_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +139,7 @@ def test_a_release_that_gives_a_hook_other_parameters(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(GRPOTrainer, "_get_per_token_logps_and_entropies", scored)
     with pytest.raises(_selfcheck.UnsupportedHostError, match="_get_per_token_logps_and_entropies takes"):
-        _selfcheck.verify_overrides(EntropyGRPOTrainer)
+        _overrides.verify_overrides(EntropyGRPOTrainer)
 
 
 def test_the_installed_release_passes() -> None:

@@ -9,10 +9,10 @@ hooks rely on.
 
 from entrostat.integrations.trl._selfcheck import SUPPORTED as SUPPORTED
 from entrostat.integrations.trl._selfcheck import verify_host as verify_host
-from entrostat.integrations.trl._selfcheck import verify_overrides
 
 verify_host()
 
+from entrostat.integrations.trl._overrides import verify_overrides  # noqa: E402
 from entrostat.integrations.trl._trainer import EntropyGRPOTrainer as EntropyGRPOTrainer  # noqa: E402
 
 verify_overrides(EntropyGRPOTrainer)

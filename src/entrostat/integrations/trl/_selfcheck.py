@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from types import FunctionType, SimpleNamespace
-from typing import Any, NoReturn, TypeVar
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -17,69 +15,10 @@ from entrostat.integrations.host import UnsupportedHostError, clipped_loss, in_r
 SUPPORTED = ("1.15", "1.17")
 """First release line that is supported, and first that is not."""
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 _KERNEL_ARGUMENTS = [
     "ctx", "hidden", "weight", "bias", "targets", "temperature", "chunk_size", "final_logit_softcapping", "logit_scale",
     "outputs",
 ]  # fmt: skip
-
-
-def overrides(base: type) -> Callable[[F], F]:
-    """Mark a method as an override of one that `base` itself defines; `verify_overrides` reads the mark."""
-
-    def mark(method: F) -> F:
-        method.__dict__["overrides"] = base
-        return method
-
-    return mark
-
-
-def verify_overrides(cls: type) -> None:
-    """Raise `UnsupportedHostError` unless every method of `cls` that is meant to override one of the host's does.
-
-    A hook that a release renames would otherwise never be called, and a recipe would train as if it were none. Each
-    override must exist in the base it is marked with, and take the parameters that ours names, in the same order.
-    """
-    import trl
-
-    for name, method in vars(cls).items():
-        base = method.__dict__.get("overrides") if isinstance(method, FunctionType) else None
-        if base is None:
-            continue
-        theirs = vars(base).get(name)
-        if theirs is None:
-            _refuse(trl.__version__, f"it has no {base.__name__}.{name}")
-        named = [
-            parameter.name
-            for parameter in inspect.signature(method).parameters.values()
-            if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-        ]
-        found = list(inspect.signature(theirs).parameters)
-        if found[: len(named)] != named:
-            _refuse(trl.__version__, f"its {base.__name__}.{name} takes {found}, not {named}")
-
-
-@contextmanager
-def naming_overrides(trainer: object, *hooks: str) -> Generator[None]:
-    """Name the overrides that stand before ours of some hooks, in an error about what the recipe did not see.
-
-    Args:
-        trainer: the trainer, perhaps of a subclass.
-        *hooks: names of methods.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        # A subclass comes before the class whose methods carry our marks.
-        found: list[str] = []
-        for cls in type(trainer).__mro__:
-            if any("overrides" in getattr(method, "__dict__", {}) for method in vars(cls).values()):
-                break
-            found += [f"{cls.__name__}.{name}" for name in hooks if name in vars(cls)]
-        if not found:
-            raise
-        raise RuntimeError(f"{error} Overridden here: {', '.join(found)}.") from error
 
 
 def verify_host() -> None:
@@ -90,7 +29,7 @@ def verify_host() -> None:
         raise UnsupportedHostError("entrostat's TRL integration needs TRL: pip install 'entrostat[trl]'.") from error
     version = trl.__version__
     if not in_range(version, SUPPORTED):
-        _refuse(version, "that release was never tested")
+        refuse_release(version, "that release was never tested")
     from trl.trainer.grpo_trainer import GRPOTrainer
 
     _verify_head(version)
@@ -100,12 +39,12 @@ def verify_host() -> None:
     try:
         theirs = _host_loss(GRPOTrainer)
     except AttributeError as error:
-        _refuse(version, f"its loss cannot be called: {error}")
+        refuse_release(version, f"its loss cannot be called: {error}")
     if not torch.allclose(ours, theirs, rtol=1e-5, atol=1e-6):
-        _refuse(version, f"its loss on edited inputs is {theirs.tolist()}, the objective gives {ours.tolist()}")
+        refuse_release(version, f"its loss on edited inputs is {theirs.tolist()}, the objective gives {ours.tolist()}")
 
 
-def _refuse(version: str, reason: str) -> NoReturn:
+def refuse_release(version: str, reason: str) -> NoReturn:
     raise UnsupportedHostError(
         f"entrostat supports trl>={SUPPORTED[0]},<{SUPPORTED[1]}, but TRL {version} is installed and {reason}. "
         f"Install a supported release: pip install 'trl>={SUPPORTED[0]},<{SUPPORTED[1]}'."
@@ -116,14 +55,14 @@ def _verify_head(version: str) -> None:
     from trl.trainer import utils
 
     if not hasattr(utils, "_ChunkedLogProbFunction") or not hasattr(utils, "add_fused_lm_head"):
-        _refuse(version, "it has no fused head in trl.trainer.utils")
+        refuse_release(version, "it has no fused head in trl.trainer.utils")
     kernel: Any = utils._ChunkedLogProbFunction  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
     kernel = getattr(kernel, "original", kernel)
     if kernel is None:
         return  # TRL 1.15 has its kernel only where Triton is installed; ours stands in for it anyway
     found = list(inspect.signature(kernel.forward).parameters)
     if found != _KERNEL_ARGUMENTS:
-        _refuse(version, f"its fused head takes {found}")
+        refuse_release(version, f"its fused head takes {found}")
 
 
 def _host_loss(trainer: Any) -> Tensor:

@@ -18,13 +18,14 @@ from typing import Any
 
 from accelerate.utils import is_peft_model
 from torch import Tensor
-from transformers import Trainer, TrainerCallback
+from transformers import Trainer
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from entrostat.control import Control, step_sums
 from entrostat.integrations.trl._batch import CARRIED
 from entrostat.integrations.trl._checkpoint import Checkpoints
 from entrostat.integrations.trl._head import HeadRequest, Recorder
+from entrostat.integrations.trl._overrides import Watch, naming_overrides, overrides
 from entrostat.integrations.trl._passes import (
     LossPass,
     RolloutPass,
@@ -37,7 +38,6 @@ from entrostat.integrations.trl._passes import (
 from entrostat.integrations.trl._ranks import Ranks
 from entrostat.integrations.trl._redraw import draw_again
 from entrostat.integrations.trl._refusals import refuse_conflicts, refuse_head, warn_if_inert
-from entrostat.integrations.trl._selfcheck import naming_overrides, overrides
 from entrostat.recipes import HOST_OFFERS, Recipe
 from entrostat.regulator import Regulator
 
@@ -110,9 +110,8 @@ class EntropyGRPOTrainer(GRPOTrainer):
         self._step_tokens: Tensor | None = None
         self._rollout_ended = False
         self._step_closed = False
-        self.began = False
         self._checkpoints = Checkpoints(self)
-        self.add_callback(_Watch(self))
+        self.add_callback(Watch(self))
 
     @property
     def recipe(self) -> Recipe:
@@ -192,16 +191,6 @@ class EntropyGRPOTrainer(GRPOTrainer):
         for name, value in means.items():
             metrics[f"entropy_control/{name}"].append(value)
 
-    def require_step(self) -> None:
-        """Raise `RuntimeError` if the weights are about to be updated by a step that the recipe did not see."""
-        if not self._step_closed:
-            with naming_overrides(self, "compute_loss", "training_step"):
-                raise RuntimeError(
-                    f"an optimizer step came without recipe {self.recipe.name!r} having seen its micro-batches: it "
-                    "would train as if there were no recipe. Call `super().compute_loss`."
-                )
-        self._step_closed = False
-
     # --- the run ---------------------------------------------------------------------------------------------------
 
     def begin(self, max_steps: int) -> None:
@@ -209,7 +198,6 @@ class EntropyGRPOTrainer(GRPOTrainer):
         per_rollout = self.args.steps_per_generation * self.num_iterations
         self.control.bind_total(max_steps, -(-max_steps * self.args.gradient_accumulation_steps // per_rollout))
         self._checkpoints.resume(int(self.state.epoch or 0))
-        self.began = True
 
     @overrides(GRPOTrainer)
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
@@ -252,17 +240,3 @@ class EntropyGRPOTrainer(GRPOTrainer):
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
         self._rewards_per_func: Tensor = super()._calculate_rewards(*args, **kwargs)
         return self._rewards_per_func
-
-
-class _Watch(TrainerCallback):
-    """Tells the trainer when training begins, and before every update of the weights."""
-
-    def __init__(self, trainer: EntropyGRPOTrainer) -> None:
-        self._trainer = trainer
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        # Only now is the run's length known and a checkpoint read.
-        self._trainer.begin(state.max_steps)
-
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._trainer.require_step()
