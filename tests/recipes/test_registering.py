@@ -68,6 +68,12 @@ def test_a_name_is_registered_once() -> None:
     assert recipes.get("aent") is recipes.aent
 
 
+def test_every_recipe_of_the_package_is_exported() -> None:
+    registered = {name for name, function in recipes.RECIPES.items() if function.__module__.startswith("entrostat.")}
+    assert registered <= set(recipes.__all__), "run docs/make_exports.py"
+    assert all(getattr(recipes, name) is recipes.get(name) for name in registered)
+
+
 def test_the_same_lines_may_run_again() -> None:
     first, again = (define() for _ in range(2))
     assert first is not again

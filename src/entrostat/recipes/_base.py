@@ -1,4 +1,4 @@
-"""What a recipe is: one published system as a value that names its parts, and the decorator that registers one."""
+"""A recipe: one published system as a value that names its parts, and the decorator that registers one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ HOST_OFFERS: Mapping[str, str] = MappingProxyType(
         "redraw": "a second set of rollouts at another temperature",
     }
 )
-"""Features of a host that a recipe may need. Log-probs, advantages, mask and entropies every host gives."""
+"""Features of a host that a recipe may need. Every host gives log-probs, advantages, mask and entropies."""
 
 RECIPES: dict[str, Callable[..., Recipe]] = {}
 """Every registered recipe by name; in Python, call the function."""
@@ -355,5 +355,6 @@ def recipe(
 
 
 def _place(function: Callable[..., Recipe]) -> tuple[str, int]:
-    code = inspect.unwrap(function).__code__
-    return code.co_filename, code.co_firstlineno
+    """Return file and line of a function; of another callable, which has none, its own description."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return (repr(function), 0) if code is None else (code.co_filename, code.co_firstlineno)

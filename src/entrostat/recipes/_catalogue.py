@@ -114,7 +114,7 @@ def describe(name: str) -> dict[str, Any]:
     paper, settings, needs = declared.paper, declared.embedded, declared.needs
     try:
         needs = build(name, settings.get("parameters", {})).needs
-    except ValueError:
+    except (ValueError, TypeError):
         # A parameter without a default and no settings for the embedded job: that is no reason not to be described.
         settings = None
     head, *sections = re.split(
