@@ -6,26 +6,37 @@
     from entrostat.integrations.trl import EntropyGRPOTrainer
     trainer = EntropyGRPOTrainer(model, reward_funcs, args=args, train_dataset=dataset, recipe=recipe)
 
-The core needs torch alone; the trainer, the command line and the report come with extras.
+Public names are loaded when they are first used, so that reading logs needs neither torch nor a second of start-up.
+A name that needs a package which is not installed raises an `ImportError` that says which extra brings it.
 """
 
-from importlib.metadata import version as _version
+from __future__ import annotations
 
-from entrostat import controllers as controllers
-from entrostat import edits as edits
-from entrostat import losses as losses
-from entrostat import measures as measures
-from entrostat import ops as ops
-from entrostat import recipes as recipes
-from entrostat import terms as terms
-from entrostat.batch import TokenBatch as TokenBatch
-from entrostat.control import Control as Control
-from entrostat.losses import Tally as Tally
-from entrostat.observe._monitor import monitor as monitor
-from entrostat.recipes import Recipe as Recipe
-from entrostat.regulator import Regulator as Regulator
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__version__ = _version("entrostat")
+from entrostat.errors import missing_package
+
+if TYPE_CHECKING:
+    from entrostat import controllers as controllers
+    from entrostat import edits as edits
+    from entrostat import integrations as integrations
+    from entrostat import lab as lab
+    from entrostat import losses as losses
+    from entrostat import measures as measures
+    from entrostat import observe as observe
+    from entrostat import ops as ops
+    from entrostat import recipes as recipes
+    from entrostat import tasks as tasks
+    from entrostat import terms as terms
+    from entrostat.batch import TokenBatch as TokenBatch
+    from entrostat.control import Control as Control
+    from entrostat.losses import Tally as Tally
+    from entrostat.observe._monitor import monitor as monitor
+    from entrostat.recipes import Recipe as Recipe
+    from entrostat.regulator import Regulator as Regulator
+
+__version__ = "0.1.0.dev0"
 
 __all__ = [
     "Control",
@@ -35,10 +46,40 @@ __all__ = [
     "TokenBatch",
     "controllers",
     "edits",
+    "integrations",
+    "lab",
     "losses",
     "measures",
     "monitor",
+    "observe",
     "ops",
     "recipes",
+    "tasks",
     "terms",
 ]
+
+# Where the names that are no packages of their own come from.
+_HOMES = {
+    "Control": "control",
+    "Recipe": "recipes",
+    "Regulator": "regulator",
+    "Tally": "losses",
+    "TokenBatch": "batch",
+    "monitor": "observe._monitor",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'entrostat' has no attribute {name!r}")
+    try:
+        module = import_module(f"entrostat.{_HOMES.get(name, name)}")
+    except ModuleNotFoundError as error:
+        raise ImportError(missing_package(f"entrostat.{name}", error), name=error.name) from None
+    value = getattr(module, name) if name in _HOMES else module
+    globals()[name] = value  # the next use finds it without coming here
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

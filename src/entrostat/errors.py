@@ -69,6 +69,29 @@ def require_choice(name: str, value: str, choices: Any) -> None:
         raise unknown_name(name, value, get_args(choices))
 
 
+def find_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return the known name that a person meant: case does not matter, nor whether it has `-` or `_`.
+
+    Raises:
+        ValueError: there is none; the nearest one is shown.
+
+    Example:
+        >>> find_name("recipe", "Entropy-Bonus", ["aent", "entropy_bonus"])
+        'entropy_bonus'
+    """
+    names = list(known)
+    if name in names:
+        return name
+    alike = [one for one in names if _folded(one) == _folded(name)]
+    if len(alike) != 1:
+        raise unknown_name(kind, name, names)
+    return alike[0]
+
+
+def _folded(name: str) -> str:
+    return name.casefold().replace("-", "_")
+
+
 def require_fields(owner: str, wanted: Iterable[str], saved: object) -> None:
     """Raise unless `saved` is a mapping with exactly these fields; both lists are shown.
 
@@ -79,3 +102,29 @@ def require_fields(owner: str, wanted: Iterable[str], saved: object) -> None:
     found = sorted(map(str, cast(Mapping[str, Any], saved))) if isinstance(saved, Mapping) else repr(saved)
     if found != expected:
         raise ValueError(f"{owner} must have the fields {expected}, found {found}.")
+
+
+_EXTRAS = {
+    "torch": "torch",
+    **dict.fromkeys(("accelerate", "datasets", "transformers", "trl", "yaml"), "trl"),
+    **dict.fromkeys(("hydra", "omegaconf", "ray", "tensordict", "transfer_queue", "verl"), "verl"),
+    **dict.fromkeys(("jinja2", "plotly"), "report"),
+    **dict.fromkeys(("safetensors", "tokenizers"), "run"),
+    **dict.fromkeys(("tensorboard", "trackio", "wandb"), "track"),
+    "gymnasium": "lab",
+    "math_verify": "math",
+    "reasoning_gym": "gym",
+}
+"""Optional packages and the extra that brings each; pyproject.toml has their versions."""
+
+
+def missing_package(needed_by: str, error: ModuleNotFoundError) -> str:
+    """Word the absence of a package: who needs it, and how to install it.
+
+    Example:
+        >>> missing_package("entrostat.recipes", ModuleNotFoundError(name="torch"))
+        "entrostat.recipes needs torch: pip install 'entrostat[torch]'"
+    """
+    package = (error.name or "").partition(".")[0]
+    extra = _EXTRAS.get(package)
+    return f"{needed_by} needs {package}: pip install " + (f"'entrostat[{extra}]'" if extra else package)
