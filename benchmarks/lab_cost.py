@@ -22,7 +22,7 @@ from pathlib import Path
 
 import torch
 
-from entrostat.jobs.bench._table import write_table
+from entrostat.jobs.bench import write_table
 from entrostat.lab.theory.toy import METHODS, Method, Toy, run_toy
 from entrostat.lab.theory.toy_figure import FOUND, toy_curves
 

@@ -21,8 +21,7 @@ from typing import Any
 
 import torch
 
-from entrostat.jobs.bench._bench import machine
-from entrostat.jobs.bench._table import write_table
+from entrostat.jobs.bench import machine, write_table
 
 STEPS_TO_WARM_UP = 4
 
@@ -61,6 +60,7 @@ def make_trainer(recipe: Any, train: dict[str, Any], steps: int, folder: str, tu
 
     from entrostat import tasks
     from entrostat.integrations.trl import EntropyGRPOTrainer
+    from entrostat.jobs.runs import countdown_task
 
     class TakeTurns(TrainerCallback):
         def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
@@ -72,12 +72,8 @@ def make_trainer(recipe: Any, train: dict[str, Any], steps: int, folder: str, tu
     logging.disable_progress_bar()
     path = tasks.warm_start_path()
     tokenizer = AutoTokenizer.from_pretrained(path)
-    problems = tasks.countdown.load("train")
-    rows = [{"prompt": tasks.countdown.prompt(problem), "index": i} for i, problem in enumerate(problems)]
-
-    def reward(completions: list[str], index: list[int], **_: Any) -> list[float]:
-        return [tasks.countdown.score(problems[i], text) for i, text in zip(index, completions, strict=True)]
-
+    task = countdown_task()
+    rows = task.rows(range(len(task.train)))
     settings = GRPOConfig(
         output_dir=folder, use_cpu=True, bf16=False, gradient_checkpointing=False, per_device_train_batch_size=128,
         num_generations=8, steps_per_generation=2, max_completion_length=12, learning_rate=1e-9, max_steps=steps,
@@ -85,7 +81,8 @@ def make_trainer(recipe: Any, train: dict[str, Any], steps: int, folder: str, tu
         lr_scheduler_type="constant", loss_type="dapo", disable_tqdm=True, logging_strategy="no",
     )  # fmt: skip
     trainer = EntropyGRPOTrainer(
-        AutoModelForCausalLM.from_pretrained(path), reward, args=settings, train_dataset=Dataset.from_list(rows),
+        AutoModelForCausalLM.from_pretrained(path), task.reward_function(), args=settings,
+        train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer, recipe=recipe, callbacks=[TakeTurns()],
         watched_token_ids=tasks.useless_token_ids(tokenizer),
     )  # fmt: skip

@@ -22,8 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entrostat.jobs.bench._bench import machine
-from entrostat.jobs.bench._table import write_table
+from entrostat.jobs.bench import machine, write_table
 
 STEPS, RESPONSES = 4, 16
 """Optimizer steps, and responses of a micro-batch."""
@@ -78,15 +77,12 @@ def make_trainer(name: str, folder: str) -> Any:
 
     from entrostat import tasks
     from entrostat.integrations.trl import EntropyGRPOTrainer
+    from entrostat.jobs.runs import countdown_task
     from entrostat.jobs.settings import Job
 
     line, path = Job().with_recipes([name]).recipes[0], tasks.warm_start_path()
-    problems = tasks.countdown.load("train")[:200]
-    rows = [{"prompt": tasks.countdown.prompt(problem), "index": i} for i, problem in enumerate(problems)]
-
-    def reward(completions: list[str], index: list[int], **_: Any) -> list[float]:
-        return [tasks.countdown.score(problems[i], text) for i, text in zip(index, completions, strict=True)]
-
+    task = countdown_task()
+    rows = task.rows(range(200))
     beta = dict(line.train).get("beta", 0.0)
     settings = GRPOConfig(
         output_dir=folder, use_cpu=True, bf16=False, gradient_checkpointing=False, beta=beta,
@@ -95,7 +91,8 @@ def make_trainer(name: str, folder: str) -> Any:
         report_to="none", save_strategy="no", disable_tqdm=True, logging_strategy="no",
     )  # fmt: skip
     return EntropyGRPOTrainer(
-        AutoModelForCausalLM.from_pretrained(path), reward, args=settings, train_dataset=Dataset.from_list(rows),
+        AutoModelForCausalLM.from_pretrained(path), task.reward_function(), args=settings,
+        train_dataset=Dataset.from_list(rows),
         processing_class=AutoTokenizer.from_pretrained(path), recipe=line.build(),
     )  # fmt: skip
 

@@ -32,8 +32,7 @@ from typing import Any
 
 import torch
 
-from entrostat.jobs.bench._bench import machine
-from entrostat.jobs.bench._table import write_table
+from entrostat.jobs.bench import machine, write_table
 
 LINES = ("trl", "adaptive", "none", "aent")
 LOW, HIGH = 0.5, 0.8
@@ -94,15 +93,12 @@ def make_trainer(line: str, start: Path, entropy: float, size: Size, steps: int,
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import GRPOConfig, GRPOTrainer
 
-    from entrostat import recipes, tasks
+    from entrostat import recipes
     from entrostat.integrations.trl import EntropyGRPOTrainer
+    from entrostat.jobs.runs import countdown_task
 
-    problems = tasks.countdown.load("train")
-    rows = [{"prompt": tasks.countdown.prompt(problem), "index": number} for number, problem in enumerate(problems)]
-
-    def reward(completions: list[str], index: list[int], **_: Any) -> list[float]:
-        return [tasks.countdown.score(problems[i], text) for i, text in zip(index, completions, strict=True)]
-
+    task = countdown_task()
+    rows = task.rows(range(len(task.train)))
     low, high = LOW * entropy, HIGH * entropy
     adaptive = {"use_adaptive_entropy": True, "entropy_target": (low + high) / 2} if line == "adaptive" else {}
     settings = GRPOConfig(
@@ -114,7 +110,8 @@ def make_trainer(line: str, start: Path, entropy: float, size: Size, steps: int,
     chosen = {"none": recipes.none(), "aent": recipes.aent(clamp=0.33, low=low, high=high)}
     kind, extra = (EntropyGRPOTrainer, {"recipe": chosen[line]}) if line in chosen else (GRPOTrainer, {})
     return kind(
-        AutoModelForCausalLM.from_pretrained(start), reward, args=settings, train_dataset=Dataset.from_list(rows),
+        AutoModelForCausalLM.from_pretrained(start), task.reward_function(), args=settings,
+        train_dataset=Dataset.from_list(rows),
         processing_class=AutoTokenizer.from_pretrained(start), **extra,
     )  # fmt: skip
 

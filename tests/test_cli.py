@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import entrostat
 from entrostat import cli, recipes
-from entrostat.cli._run import _findable
+from entrostat.cli._run import _with_absolute_paths
 from entrostat.jobs.doctor import Finding
 from entrostat.jobs.runs import JobDirectory
 from entrostat.jobs.settings import Job, from_table
+from entrostat.observe.records import RecordWriter, StepRecord
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -63,10 +66,10 @@ def test_a_resume_finds_model_and_data_from_anywhere(monkeypatch: pytest.MonkeyP
     (tmp_path / "model").mkdir()
     (tmp_path / "rows.jsonl").write_text("")
     job = from_table({"model": "model", "data": {"source": "./rows.jsonl"}})
-    found = _findable(job)
+    found = _with_absolute_paths(job)
     assert (found.model, found.data.source) == (str(tmp_path / "model"), str(tmp_path / "rows.jsonl"))
     for elsewhere in (Job(), from_table({"model": "Qwen/Qwen2.5-0.5B", "data": {"source": "openai/gsm8k"}})):
-        assert _findable(elsewhere) == elsewhere
+        assert _with_absolute_paths(elsewhere) == elsewhere
 
 
 @pytest.mark.parametrize(("minibatches", "inert"), [(1, True), (2, False)])
@@ -160,12 +163,60 @@ def test_recipes_are_listed_and_shown(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert "Did you mean" in refused(monkeypatch, capsys, "recipes", "aen")
 
 
+def test_a_list_of_recipes_has_one_line_each(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "recipes") == 0
+    _, *lines = capsys.readouterr().out.strip().splitlines()
+    assert [line.split()[0] for line in lines] == recipes.names()
+    assert any(len(line) > 120 for line in lines), "nothing is cut where there is no terminal"
+
+
+def test_names_match_without_case_and_dashes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "recipes", "Entropy-Bonus", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "entropy_bonus"
+    assert call(monkeypatch, "run", "--recipe", "AEnt_Tight", "--recipe", "AENT+clip-higher", "--print-config") == 0
+    printed = capsys.readouterr().out
+    assert 'label = "aent-tight"' in printed
+    assert 'label = "aent+clip_higher"' in printed
+
+
+def test_the_version_and_the_module() -> None:
+    command = [sys.executable, "-m", "entrostat", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"entrostat {entrostat.__version__}\n"
+
+
+def test_completion_is_offered(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(monkeypatch, "--help") == 0
+    assert "--install-completion" in capsys.readouterr().out
+
+
+def test_watch_once_as_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = JobDirectory(tmp_path / "out")
+    job = Job(steps=2).with_recipes(["none"])
+    out.create(job)
+    record = StepRecord(step=1, entropy=0.3, clamped_entropy=0.2, kept_mass=1.0, coef=0.0, bonus=0.0)
+    RecordWriter(out.run(job.recipes[0], 0).records).write(record)
+    assert call(monkeypatch, "watch", tmp_path / "out", "--once", "--json") == 0
+    (run,) = json.loads(capsys.readouterr().out)
+    assert (run["name"], run["status"], run["planned"]) == ("none seed 0", "waiting", 2)
+    assert (run["last"]["step"], run["last"]["entropy"], run["evaluated"]) == (1, 0.3, None)
+    assert "`json` must be given together with --once" in refused(monkeypatch, capsys, "watch", tmp_path, "--json")
+
+
 def test_cite_prints_the_papers_of_a_job(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     JobDirectory(tmp_path / "out").create(Job(steps=2))
     assert call(monkeypatch, "cite", tmp_path / "out") == 0
     assert capsys.readouterr().out.count("@") == 2
+    assert call(monkeypatch, "cite", tmp_path / "out", "--json") == 0
+    assert [entry["recipe"] for entry in json.loads(capsys.readouterr().out)] == ["aent", "entropy_bonus", "none"]
 
 
 def test_doctor_shows_square_brackets(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from entrostat.control import Control as Control
     from entrostat.losses import Tally as Tally
     from entrostat.observe._monitor import monitor as monitor
+    from entrostat.observe.diagnose import diagnose_run as diagnose_run
+    from entrostat.observe.report import write_report as write_report
     from entrostat.recipes import Recipe as Recipe
     from entrostat.regulator import Regulator as Regulator
 
@@ -45,6 +47,7 @@ __all__ = [
     "Tally",
     "TokenBatch",
     "controllers",
+    "diagnose_run",
     "edits",
     "integrations",
     "lab",
@@ -56,6 +59,7 @@ __all__ = [
     "recipes",
     "tasks",
     "terms",
+    "write_report",
 ]
 
 # Where the names that are no packages of their own come from.
@@ -65,7 +69,9 @@ _HOMES = {
     "Regulator": "regulator",
     "Tally": "losses",
     "TokenBatch": "batch",
+    "diagnose_run": "observe.diagnose",
     "monitor": "observe._monitor",
+    "write_report": "observe.report",
 }
 
 

@@ -180,7 +180,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", BATCHES)
 def test_a_published_setting_fits_into_eight_gpus(name: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ["--dry_run", "--dry_run_gpus", "8", "--dry_run_sharding", "fsdp2"]
+    flags = ["--dry_run", "--dry_run_gpus", "8"]
     assert " ".join(flags) in (GPU / f"{name}.yaml").read_text()
     grpo.main(["--config", str(GPU / f"{name}.yaml"), "--model_name_or_path", "model", *flags])
     shown = capsys.readouterr().out
@@ -202,14 +202,14 @@ def test_the_toml_job_is_what_it_says_and_fits(place: Path) -> None:
     assert job.train.prompts * job.train.generations == 1024
     assert job.train.updates * 116 == job.steps
     found = dry_run(jobs.from_table({**jobs.to_table(job), "model": "model"}), place / "out")
-    assert found.fits
+    assert set(found.costs) == set(built)
     assert any("vLLM" in note for note in found.notes)
 
 
 def test_the_toml_job_reads_gsm8k_as_it_is_written(tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
-    from entrostat.jobs.runs.task import build
+    from entrostat.jobs.runs import build_task
     from entrostat.tasks import warm_start_path
 
     rows = [{"question": f"{n} + 1 :", "answer": f"{n}+1=<<{n}+1={n + 1}>>{n + 1}\n#### {n + 1:,}"} for n in range(40)]
@@ -222,7 +222,7 @@ def test_the_toml_job_reads_gsm8k_as_it_is_written(tmp_path: Path) -> None:
         "chat_template": False,
         "template": "{prompt}",
     }
-    task = build(jobs.from_table(table), AutoTokenizer.from_pretrained(warm_start_path()))
+    task = build_task(jobs.from_table(table), AutoTokenizer.from_pretrained(warm_start_path()))
     one = task.train[0]
     assert task.score([one] * 3, [rf"so \boxed{{{one.target}}}", f"{one.target}.0", r"\boxed{-1}"]) == [1.0, 1.0, 0.0]
 

@@ -1,39 +1,55 @@
-"""The command line. Each command reads its options, calls the library, and says what happened."""
+"""The command line. Each command reads its options, calls the library, and says what happened.
+
+Only what a command needs is imported, inside the command: `--help` has to be quick, and reading logs needs no torch.
+"""
 
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
-from entrostat.cli._calibrate import calibrate
-from entrostat.cli._lab import lab
-from entrostat.cli._machine import bench, doctor
-from entrostat.cli._recipes import recipes
+from entrostat import __version__
+from entrostat.cli._commands import bench, calibrate, cite, diagnose, doctor, lab, recipes, report
 from entrostat.cli._run import run
-from entrostat.cli._runs import cite, diagnose, report
 from entrostat.cli._watch import watch
+from entrostat.errors import missing_package
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(
-    help="Entropy control for LLM reinforcement learning.", no_args_is_help=True, add_completion=False,
-    pretty_exceptions_enable=False,
-)  # fmt: skip
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 for command in (run, watch, report, diagnose, calibrate, recipes, cite, lab, bench, doctor):  # as `--help` lists them
     app.command()(command)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"entrostat {__version__}")
+        raise typer.Exit
+
+
+@app.callback(help="Entropy control for LLM reinforcement learning.")
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
 def main() -> None:
-    """Run the command line; a mistake in the input ends with one sentence and exit code 2."""
+    """Run the command line; a mistake in the input, or a missing package, ends with one sentence and exit code 2."""
     try:
         app()
     except (ValueError, TypeError, OSError, ImportError) as error:
-        print(f"error: {' '.join(_told(error).split())}", file=sys.stderr)
+        print(f"error: {' '.join(_sentence(error).split())}", file=sys.stderr)
         sys.exit(2)
 
 
-def _told(error: Exception) -> str:
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return missing_package(f"`entrostat {' '.join(sys.argv[1:2])}`", error)
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror.lower()}."
     return str(error)

@@ -7,16 +7,15 @@ import signal
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from entrostat.cli._dry_run import show_dry_run
-from entrostat.cli._screen import Json, console
+from entrostat.cli._screen import Json, print_json, screen
 from entrostat.errors import require_count
-from entrostat.integrations.hub import spare_unknown_hub
-from entrostat.jobs import settings as jobs
-from entrostat.jobs.settings import Job
+
+if TYPE_CHECKING:
+    from entrostat.jobs.settings import Job, RecipeJob
 
 
 def run(
@@ -27,21 +26,19 @@ def run(
     model: Annotated[str | None, typer.Option(help="Directory or hub id of a causal language model.")] = None,
     out: Annotated[Path | None, typer.Option(help="Directory to write; runs/DATE-TIME without it.")] = None,
     report_to: Annotated[
-        list[str] | None, typer.Option(help="Show the runs to tensorboard, wandb or trackio too; may be repeated.")
+        list[str] | None, typer.Option(help="Log to tensorboard, wandb or trackio too; may be repeated.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the job in --out.")] = False,
     print_config: Annotated[bool, typer.Option("--print-config", help="Print the job as TOML and stop.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the job, print its plan of memory, and stop.")
+        bool, typer.Option("--dry-run", help="Check the job without training it, print what its head costs, and stop.")
     ] = False,
-    gpus: Annotated[int, typer.Option(help="Of the plan: GPUs that share a run.")] = 1,
-    gpu_memory: Annotated[float, typer.Option(help="Of the plan: GiB of one GPU.")] = 80.0,
-    sharding: Annotated[str, typer.Option(help="Of the plan: ddp, fsdp2, zero1, zero2 or zero3.")] = "",
     json: Json = False,
 ) -> None:
     """Train with several recipes side by side and write a report: the main job."""
-    from entrostat.jobs.runs import JobDirectory
-    from entrostat.jobs.runs._trackers import require_installed
+    from entrostat.integrations.sources import avoid_unknown_hub
+    from entrostat.jobs import settings
+    from entrostat.jobs.runs import JobDirectory, require_trackers
 
     trackers = None if report_to is None else tuple(dict.fromkeys(report_to))
     overrides = {
@@ -64,25 +61,40 @@ def run(
     if print_config:
         import tomli_w
 
-        print(tomli_w.dumps(jobs.to_table(job)))
+        print(tomli_w.dumps(settings.to_table(job)))
         return
-    require_installed(job.report_to)
-    spare_unknown_hub([job.model, job.data.source])
+    require_trackers(job.report_to)
+    avoid_unknown_hub([job.model, job.data.source])
     if not resume:
         _check_model(job.model)
     if dry_run:
-        show_dry_run(job, directory.path, gpus=gpus, gpu_memory=gpu_memory, sharding=sharding, json=json)
+        _dry_run(job, directory.path, json)
         return
     if json:
         raise ValueError("--json belongs to --dry-run: a run prints its progress, and its records are JSON.")
     if not resume:
-        job = _findable(job)
+        job = _with_absolute_paths(job)
         _check_data(job)
         directory.create(job)
     _run(job, directory)
 
 
-def _check_recipe(job: Job, entry: jobs.RecipeJob) -> None:
+def _job(file: Path | None, recipe: list[str] | None, seeds: int | None, **changes: Any) -> Job:
+    from entrostat.jobs import settings
+
+    if file is not None and file.is_dir():
+        raise ValueError(
+            f"{file} is a directory: name a TOML file, or continue the job in it with --resume --out {file}."
+        )
+    job = settings.Job() if file is None else settings.load(file)
+    if recipe:
+        job = job.with_recipes(recipe)
+    if seeds is not None:
+        changes["seeds"] = tuple(range(require_count("seeds", seeds, least=1)))
+    return dataclasses.replace(job, **{name: value for name, value in changes.items() if value is not None})
+
+
+def _check_recipe(job: Job, entry: RecipeJob) -> None:
     """Refuse a recipe that cannot be built, and say so if it could not do anything."""
     ratio_only, train = entry.build().ratio_only, job.line(entry).train
     if ratio_only and train.updates == 1:
@@ -93,79 +105,71 @@ def _check_recipe(job: Job, entry: jobs.RecipeJob) -> None:
         )
 
 
-def _job(file: Path | None, recipe: list[str] | None, seeds: int | None, **changes: Any) -> Job:
-    if file is not None and file.is_dir():
-        raise ValueError(
-            f"{file} is a directory: name a TOML file, or go on with the job in it by --resume --out {file}."
-        )
-    job = Job() if file is None else jobs.load(file)
-    if recipe:
-        job = job.with_recipes(recipe)
-    if seeds is not None:
-        changes["seeds"] = tuple(range(require_count("seeds", seeds, least=1)))
-    return dataclasses.replace(job, **{name: value for name, value in changes.items() if value is not None})
-
-
 def _check_model(model: str) -> None:
-    """Refuse a path without a model before anything is made; a hub id is the worker's to fetch."""
-    looks_like_path = model.startswith((".", "/", "~")) or model.count("/") > 1
+    """Refuse a path without a model before anything is made; a hub id is fetched by the worker."""
+    from entrostat.integrations.sources import looks_like_path
+
     folder = Path(model).expanduser()
-    if looks_like_path and not folder.is_dir():
+    if looks_like_path(model) and not folder.is_dir():
         raise ValueError(f"`model` must be a directory or a hub id, got model={model!r}, which is not there.")
     if model and folder.is_dir() and not (folder / "config.json").exists():
         raise ValueError(f"`model` must be a directory with a config.json, got model={model!r}, which has none.")
 
 
+def _dry_run(job: Job, out: Path, json: bool) -> None:
+    from entrostat.jobs.runs import dry_run
+
+    found = dry_run(job, out)
+    if json:
+        costs = {label: dataclasses.asdict(cost) for label, cost in found.costs.items()}
+        print_json({"could_start": True, "parameters": found.parameters, "notes": found.notes, "heads": costs})
+        return
+    print(f"The model has {found.parameters:,} parameters.")
+    shown = None
+    for label, cost in found.costs.items():
+        print(f"{label}: {'as above' if cost == shown else cost.sentence}")
+        shown = cost
+    print(*found.notes, "The job could start; nothing was trained or written.", sep="\n")
+
+
+def _with_absolute_paths(job: Job) -> Job:
+    """Return the job with absolute paths: a resume finds model and data from anywhere."""
+
+    def absolute(source: str) -> str:
+        path = Path(source).expanduser()
+        return str(path.absolute()) if source and path.exists() else source
+
+    data = dataclasses.replace(job.data, source=absolute(job.data.source))
+    return dataclasses.replace(job, model=absolute(job.model), data=data)
+
+
 def _check_data(job: Job) -> None:
     """Read `[data]` as the runs will, so that nothing is made of data they refuse."""
-    if not job.data.source:
-        return
-    from entrostat.jobs.runs import worker
-    from entrostat.jobs.runs.task import build
+    from entrostat.jobs.runs import build_task, load_tokenizer
 
-    build(job, worker.load_tokenizer(job))
-
-
-def _findable(job: Job) -> Job:
-    """Return the job with whole paths: a resume finds model and data from anywhere."""
-    data = dataclasses.replace(job.data, source=_whole(job.data.source))
-    return dataclasses.replace(job, model=_whole(job.model), data=data)
-
-
-def _whole(source: str) -> str:
-    path = Path(source).expanduser()
-    return str(path.absolute()) if source and path.exists() else source
+    if job.data.source:
+        build_task(job, load_tokenizer(job))
 
 
 def _run(job: Job, directory: Any) -> None:
-    from entrostat.jobs.runs import run_job
-    from entrostat.jobs.runs._progress import Progress
-    from entrostat.jobs.runs._summary import summary
+    from entrostat.jobs.runs import Progress, run_job, summary
+    from entrostat.observe.report import write_report
 
     # A scheduler's SIGTERM ends the job as Ctrl-C does: with a checkpoint of every run.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     count = len(job.recipes) * len(job.seeds)
     labels = ", ".join(recipe.label for recipe in job.recipes)
-    console.print(f"{count} runs of {job.steps} steps ({labels}) in {directory.path}", highlight=False)
+    print(f"{count} runs of {job.steps} steps ({labels}) in {directory.path}", flush=True)
+    again = f"with: entrostat run --resume --out {directory.path}"
     try:
-        with Progress(job, console) as progress:
+        with Progress(job, screen()) as progress:
             runs = run_job(job, directory, on_look=progress.show)
     except KeyboardInterrupt:
-        make_report([directory.path], directory.report)
-        console.print(f"Stopped. Continue with: entrostat run --resume --out {directory.path}", highlight=False)
+        print(f"Report: {write_report([directory.path], directory.report)}")
+        print(f"Stopped. Continue {again}")
         raise typer.Exit(130) from None
-    console.print(summary([run.directory for run in runs]))
-    make_report([directory.path], directory.report)
-    failed = [run for run in runs if run.status != "done"]
-    for run in failed:
-        print(f"error: {run.name}: {run.error}", file=sys.stderr)
-    if failed:
-        print(f"Continue with: entrostat run --resume --out {directory.path}", file=sys.stderr)
+    screen().print(summary([run.directory for run in runs]))
+    print(f"Report: {write_report([directory.path], directory.report)}")
+    if failed := [run for run in runs if run.status != "done"]:
+        print(*(f"error: {run.name}: {run.error}" for run in failed), f"Continue {again}", sep="\n", file=sys.stderr)
         raise typer.Exit(2)
-
-
-def make_report(directories: list[Path], out: Path) -> None:
-    """Write a report and say where it is."""
-    from entrostat.observe.report import write_report
-
-    console.print(f"Report: {write_report(directories, out)}", highlight=False)

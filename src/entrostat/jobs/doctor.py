@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 
+import entrostat
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
@@ -25,27 +27,30 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Return the state of every package and hook; never raises."""
-    packages = ["torch", "transformers", "accelerate", "datasets", "typer", "rich", "plotly", "triton", "reasoning-gym"]
-    return [_package(name) for name in ("entrostat", *packages)] + [_device(), _trl(), _verl()]
+    packages = ["torch", "transformers", "accelerate", "datasets", "plotly", "gymnasium", "triton", "reasoning-gym"]
+    own = Finding(part="entrostat", version=entrostat.__version__, state="installed")
+    return [own, *map(_package, packages), _device(), _trl(), _verl()]
 
 
 def _package(name: str) -> Finding:
-    try:
-        return Finding(part=name, version=metadata.version(name), state="installed")
-    except metadata.PackageNotFoundError:
+    if importlib.util.find_spec(name.replace("-", "_")) is None:
         return Finding(part=name, version="", state="not installed")
+    return Finding(part=name, version=metadata.version(name), state="installed")
 
 
 def _device() -> Finding:
-    import torch
+    name = ""
+    if importlib.util.find_spec("torch") is not None:
+        import torch
 
-    if torch.cuda.is_available():
-        return Finding(part="device", version="", state=torch.cuda.get_device_name())
-    return Finding(part="device", version="", state=f"CPU, {os.cpu_count()} cores")
+        name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    return Finding(part="device", version="", state=name or f"CPU, {os.cpu_count()} cores")
 
 
 def _trl() -> Finding:
-    version = metadata.version("trl") if importlib.util.find_spec("trl") else ""
+    if importlib.util.find_spec("trl") is None:
+        return Finding(part="TRL hook", version="", state="not live: pip install 'entrostat[trl]'")
+    version = metadata.version("trl")
     try:
         from entrostat.integrations.trl import SUPPORTED, verify_host
 
@@ -56,15 +61,15 @@ def _trl() -> Finding:
 
 
 def _verl() -> Finding:
-    """verl hides what goes wrong in a plug-in, so ask for what ours should have left behind."""
+    # verl hides errors of a plug-in, so the traces that ours should have left are looked for.
     if importlib.util.find_spec("verl") is None:
-        return Finding(part="verl plug-in", version="", state="not live: verl is not installed")
+        return Finding(part="verl plug-in", version="", state="not live: pip install 'entrostat[verl]'")
     version = metadata.version("verl")
     try:
-        # What verl says of engines and accelerators it does not find is no finding of ours.
+        # verl warns of engines and accelerators that it does not find, which are none of ours.
         with warnings.catch_warnings(), _quiet_logs():
             warnings.simplefilter("ignore")
-            reason = _verl_silence()
+            reason = _verl_fault()
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
     if reason:
@@ -83,13 +88,13 @@ def _quiet_logs() -> Generator[None]:
         logging.disable(before)
 
 
-def _verl_silence() -> str:
+def _verl_fault() -> str:
     """Return why verl would not work with us, or nothing."""
     importlib.import_module("verl")
     plugin = "entrostat.integrations.verl.plugin"
     if plugin not in sys.modules:
         importlib.import_module(plugin)  # if it fails, this says why; verl did not
-        return "verl did not load it; install entrostat anew, and do not exclude it by VERL_USE_EXTERNAL_PLUGINS"
+        return "verl did not load it; reinstall entrostat, and do not exclude it by VERL_USE_EXTERNAL_PLUGINS"
     engines, trainers = (importlib.import_module(name) for name in ("verl.workers.engine", "verl.trainer.ppo.v1"))
     if failures := importlib.import_module(plugin).FAILURES:
         return "; ".join(f"{module}: {reason}" for module, reason in failures.items())

@@ -83,9 +83,9 @@ def test_two_steps_from_a_file_with_one_flag_that_overrules_it(folder: Path) -> 
         ({"recipe": "aent+clip_higher"}, "`parameters` must be tables under the names aent, clip_higher"),
         ({"recipe_parameters": "[1]"}, "`recipe_parameters` must be a mapping"),
         ({"reward_funcs": ["even_word"]}, "unknown reward function 'even_word'"),
-        ({"reward_funcs": ["own_rewards.odd_words"]}, "`reward_funcs` must name functions that can be imported"),
-        ({"reward_funcs": ["no_such_module.reward"]}, "`reward_funcs` must name functions that can be imported"),
-        ({"reward_funcs": ["own_rewards.limit"]}, "`reward_funcs` must name functions, got"),
+        ({"reward_funcs": ["own_rewards.odd_words"]}, "`reward_funcs` must name a function that can be imported"),
+        ({"reward_funcs": ["no_such_module.reward"]}, "`reward_funcs` must name a function that can be imported"),
+        ({"reward_funcs": ["own_rewards.limit"]}, "`reward_funcs` must name a function, got"),
         ({"reward_funcs": None}, "give `reward_funcs`"),
         ({"dataset_name": None}, "give `dataset_name`"),
         ({"dataset_name": "nowhere"}, "nowhere"),
@@ -120,7 +120,7 @@ def test_a_file_that_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("content", "arguments", "says"),
     [
-        ("a: [1", ["--config", "job.yaml"], "the file of settings is no YAML: "),
+        ("a: [1", ["--config", "job.yaml"], "the file of settings is not YAML: "),
         ("- recipe", ["--config=job.yaml"], "must contain a YAML mapping"),
         ("", ["--config"], "`--config` must be followed by a file"),
     ],

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from entrostat.jobs import bench
-from entrostat.jobs.bench import _bench, _measure, _providers
-from entrostat.jobs.bench._measure import Case
+from entrostat.jobs.bench import _bench, _ways
+from entrostat.jobs.bench._ways import Case
 from entrostat.ops import available_backends, token_stats
 
 TINY = (Case(dtype="float32", rows=4, vocab=50), Case(dtype="float32", rows=4, vocab=50, features=8))
@@ -23,13 +23,13 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_bench, "QUICK", TINY)
 
 
-@pytest.mark.parametrize("compute", [_providers.published, _providers.eager])
-def test_what_we_are_compared_with_computes_the_same(compute: _providers.Compute) -> None:
+@pytest.mark.parametrize("compute", [_ways.published, _ways.eager])
+def test_what_we_are_compared_with_computes_the_same(compute: _ways.Compute) -> None:
     logits = torch.randn(1030, 50, generator=torch.Generator().manual_seed(0))
     targets = torch.arange(1030) % 50
     leaf, other = logits.clone().requires_grad_(), logits.clone().requires_grad_()
     logp, entropy = compute(leaf, targets)
-    stats = token_stats(other, targets, clamp=_providers.CLAMP)
+    stats = token_stats(other, targets, clamp=_ways.CLAMP)
     torch.testing.assert_close(logp, stats.logprobs)
     torch.testing.assert_close(entropy, stats.clamped_entropy, rtol=1e-5, atol=1e-5)
     theirs = torch.autograd.grad((logp + entropy).sum(), leaf)[0]
@@ -68,14 +68,14 @@ def test_all_our_implementations_take_part() -> None:
 
 
 def test_the_floor_is_what_it_says() -> None:
-    result = next(r for r in _measure.measure(TINY[0], 3, False, print) if r.provider == "copy")
+    result = next(r for r in _ways.measure(TINY[0], 3, False, print) if r.provider == "copy")
     assert result.times_floor == pytest.approx(1 / 1.5)
 
 
 @pytest.mark.slow
 def test_memory_is_read_in_a_fresh_process() -> None:
     case = Case(dtype="float32", rows=64, vocab=50_000)
-    published, ours = (_measure.extra_bytes(case, name) for name in ("published", "entrostat torch"))
+    published, ours = (_ways.extra_bytes(case, name) for name in ("published", "entrostat torch"))
     if published is None or ours is None:
         pytest.skip("this system does not tell a process its peak memory")
     logits = 64 * 50_000 * 4

@@ -44,7 +44,7 @@ anneal = 0.3
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "entrostat.cli", "run", *map(str, arguments)]
+    return [sys.executable, "-m", "entrostat", "run", *map(str, arguments)]
 
 
 def resume(out: Path) -> None:

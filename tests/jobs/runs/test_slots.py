@@ -13,8 +13,7 @@ pytest.importorskip("trl")
 
 import torch
 
-from entrostat.jobs.runs import _pool
-from entrostat.jobs.runs._directory import JobDirectory
+from entrostat.jobs.runs import JobDirectory, _pool
 from entrostat.jobs.runs.worker import keep_to_one_gpu
 from entrostat.jobs.settings import Job
 

@@ -11,7 +11,7 @@ import torch
 
 pytest.importorskip("transformers")
 
-from entrostat.jobs.runs import _samples
+from entrostat.jobs.runs import RunDirectory
 from entrostat.jobs.runs._tokens import LONGEST, TokenWriter
 from entrostat.measures import Clamped, Measure, Nucleus, Shannon, TopK
 from entrostat.tasks import Drawn, countdown, warm_start_path
@@ -108,7 +108,7 @@ def test_a_resume_drops_what_came_after_its_step(loaded: tuple[Any, Any], tmp_pa
     before = written(loaded, path, Shannon(), problems=2)
     with path.open("a") as file:
         file.write(json.dumps({**before[0], "step": 8}) + '\n{"schema": 1, "st')
-    _samples.rewind(path, 4)
+    RunDirectory(tmp_path).rewind(4)
     assert [json.loads(line) for line in path.read_text().splitlines()] == before
 
 

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from entrostat import cli
-from entrostat.jobs.runs._directory import JobDirectory, RunDirectory
-from entrostat.jobs.runs._trackers import TrackedWriter, has_key, require_installed, set_up, settings
+from entrostat.jobs.runs import JobDirectory, RunDirectory
+from entrostat.jobs.runs._trackers import TrackedWriter, has_key, require_trackers, set_up, settings
 from entrostat.jobs.settings import TRACKERS, Job, from_table, to_table
 from entrostat.observe.records import EvaluationRecord, RecordWriter, StepRecord, read
 
@@ -58,8 +58,8 @@ def test_a_job_names_its_trackers() -> None:
 def test_a_tracker_that_is_not_installed_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match="pip install wandb"):
-        require_installed(["wandb"])
-    require_installed([])
+        require_trackers(["wandb"])
+    require_trackers([])
 
 
 @pytest.mark.parametrize("missing", [True, False])
@@ -89,7 +89,7 @@ def run(tmp_path: Path) -> RunDirectory:
 def clean(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An environment of this test's own."""
     monkeypatch.setattr(os, "environ", {name: value for name, value in os.environ.items() if "WANDB" not in name})
-    monkeypatch.setattr("entrostat.jobs.runs._trackers.require_installed", lambda report_to: None)
+    monkeypatch.setattr("entrostat.jobs.runs._trackers.require_trackers", lambda report_to: None)
     os.environ["NETRC"] = "no-such-file"
     return monkeypatch
 

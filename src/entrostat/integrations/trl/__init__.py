@@ -7,6 +7,7 @@ Importing this package imports TRL and checks, in a few milliseconds, that the i
 hooks rely on.
 """
 
+from entrostat.integrations.trl._refusals import check_recipe as check_recipe
 from entrostat.integrations.trl._selfcheck import SUPPORTED as SUPPORTED
 from entrostat.integrations.trl._selfcheck import verify_host as verify_host
 
@@ -17,4 +18,4 @@ from entrostat.integrations.trl._trainer import EntropyGRPOTrainer as EntropyGRP
 
 verify_overrides(EntropyGRPOTrainer)
 
-__all__ = ["SUPPORTED", "EntropyGRPOTrainer", "verify_host"]
+__all__ = ["SUPPORTED", "EntropyGRPOTrainer", "check_recipe", "verify_host"]

@@ -5,9 +5,21 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from entrostat.control import measure_scale
 from entrostat.errors import require, sentence, unknown_name
 from entrostat.integrations.trl._batch import LOSS_TYPES
 from entrostat.recipes import HOST_OFFERS, InertRecipeWarning, Recipe
+
+
+def check_recipe(recipe: Recipe, args: Any, model: Any) -> None:
+    """Raise what the trainer would refuse when it is made; the model may be on torch's `meta` device.
+
+    Raises:
+        ValueError: a setting in conflict with the recipe, or a head or a measure that does not fit it.
+    """
+    refuse_conflicts(args, recipe)
+    measure_scale(recipe, model.get_output_embeddings().weight.shape[0], "the fused head")
+    refuse_head(recipe, model)
 
 
 def refuse_conflicts(args: Any, recipe: Recipe) -> None:

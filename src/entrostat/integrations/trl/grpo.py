@@ -1,4 +1,4 @@
-"""Train with GRPO and a recipe from a file of settings or from flags: `trl grpo` with two flags more.
+"""Train with GRPO and a recipe from a file of settings or from flags: `trl grpo` with two more flags.
 
     accelerate launch -m entrostat.integrations.trl.grpo --config job.yaml
     python -m entrostat.integrations.trl.grpo --model_name_or_path MODEL --dataset_name DATASET \
@@ -13,9 +13,9 @@ where `job.yaml` holds the same names, parameters as a mapping:
     recipe_parameters: {low: 0.15, high: 0.24}
     learning_rate: 1.0e-6
 
-A flag overrules the file. All of TRL's own settings are there (`--help`). Input that cannot work is refused in one
-sentence before anything is trained, with exit code 2. `--dry_run --dry_run_gpus 8` checks all that needs no GPU, prints
-what one GPU would hold, and stops.
+A flag overrides the file. All of TRL's own settings are there (`--help`). Input that cannot work is refused in one
+sentence before anything is trained, with exit code 2. `--dry_run --dry_run_gpus 8` checks everything that needs no GPU,
+prints what the head would cost, and stops.
 """
 
 from __future__ import annotations
@@ -28,15 +28,14 @@ from typing import Any, cast
 import yaml
 
 from entrostat.errors import require_count
-from entrostat.integrations.hub import spare_unknown_hub
+from entrostat.integrations.sources import avoid_unknown_hub
 from entrostat.integrations.trl import EntropyGRPOTrainer
-from entrostat.integrations.trl._script_arguments import REWARDS as REWARDS
-from entrostat.integrations.trl._script_arguments import DryRunArguments as DryRunArguments
-from entrostat.integrations.trl._script_arguments import RecipeArguments as RecipeArguments
-from entrostat.integrations.trl._script_arguments import RewardArguments as RewardArguments
-from entrostat.integrations.trl._script_arguments import reward_function as reward_function
-from entrostat.integrations.trl._script_dry_run import check
-from entrostat.integrations.trl._script_settings import Settings, split_of
+from entrostat.integrations.trl._script import REWARDS as REWARDS
+from entrostat.integrations.trl._script import DryRunArguments as DryRunArguments
+from entrostat.integrations.trl._script import RecipeArguments as RecipeArguments
+from entrostat.integrations.trl._script import RewardArguments as RewardArguments
+from entrostat.integrations.trl._script import Settings, check, split_of
+from entrostat.integrations.trl._script import reward_function as reward_function
 
 _DESCRIPTION = "GRPO with entropy control: all settings of `trl grpo`, and a recipe."
 
@@ -45,13 +44,23 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     """Return the settings of a command line and the file it names.
 
     Raises:
-        ValueError: settings that are unknown, out of range or at odds with each other, a file that is no YAML.
-        OSError: a file that is not there.
+        ValueError: settings that are unknown, out of range or in conflict, or a file that is not YAML.
+        OSError: the file cannot be read.
     """
-    words = _words(sys.argv[1:] if arguments is None else arguments)
+    # TRL's parser does not know `--config=FILE` as one word.
+    words = [
+        part
+        for word in (sys.argv[1:] if arguments is None else arguments)
+        for part in (word.split("=", 1) if word.startswith("--config=") else [word])
+    ]
+    if words[-1:] == ["--config"]:
+        raise ValueError("`--config` must be followed by a file.")
     trl = _trl()
     try:
-        dry = _dry_run(words)
+        # Whether it is a dry run has to be known before TRL checks its own settings.
+        first = trl.TrlParser((DryRunArguments,), add_help=False, allow_abbrev=False)
+        dry, *_ = first.parse_args_and_config(words, return_remaining_strings=True)
+        require_count("dry_run_gpus", dry.dry_run_gpus, least=1)
         config = trl.GRPOConfig
         if dry.dry_run:
             # Without this flag transformers refuses bf16 on a machine that has no GPU.
@@ -66,31 +75,15 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         parser.add_argument("--config", metavar="FILE", help="YAML file of settings under the names of the flags.")
         *settings, _ = parser.parse_args_and_config(words)
     except yaml.YAMLError as error:
-        raise ValueError(f"the file of settings is no YAML: {error}") from None
+        raise ValueError(f"the file of settings is not YAML: {error}") from None
     return Settings(*settings)
-
-
-def _words(arguments: Sequence[str]) -> list[str]:
-    """Return the words of a command line with `--config=FILE` as two of them: TRL would not see it as one."""
-    words = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--config=") else [word])]
-    if words[-1:] == ["--config"]:
-        raise ValueError("`--config` must be followed by a file.")
-    return words
-
-
-def _dry_run(words: Sequence[str]) -> DryRunArguments:
-    """Return the settings of a dry run, which have to be known before TRL checks its own."""
-    parser = _trl().TrlParser((DryRunArguments,), add_help=False, allow_abbrev=False)
-    dry, *_ = parser.parse_args_and_config(words, return_remaining_strings=True)
-    require_count("dry_run_gpus", dry.dry_run_gpus, least=1)
-    return dry
 
 
 def make_trainer(settings: Settings) -> EntropyGRPOTrainer:
     """Return the trainer that the settings describe.
 
     Raises:
-        ValueError: settings that are missing, unknown, out of range or at odds with each other.
+        ValueError: settings that are missing, unknown, out of range or in conflict.
         OSError: a model or dataset that cannot be found.
     """
     trl = _trl()
@@ -123,11 +116,11 @@ def _trl() -> Any:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train as told; on input that cannot work, say so in one sentence and exit with 2."""
+    """Train; on input that cannot work, print one sentence and exit with 2."""
     trainer: EntropyGRPOTrainer | None = None
     try:
         settings = parse(arguments)
-        spare_unknown_hub([settings.model.model_name_or_path or "", settings.script.dataset_name or ""])
+        avoid_unknown_hub([settings.model.model_name_or_path or "", settings.script.dataset_name or ""])
         if settings.dry.dry_run:
             print("\n".join(check(settings)))
             return
@@ -135,20 +128,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         trainer.train(resume_from_checkpoint=settings.training.resume_from_checkpoint)
     except (ValueError, OSError, ImportError) as error:
         if trainer is not None and trainer.began:
-            raise  # no fault of the input, or not one that could be seen before
+            raise  # not a mistake in the input, or not one that could be seen before
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
-    _keep(trainer, settings)
-
-
-def _keep(trainer: EntropyGRPOTrainer, settings: Settings) -> None:
-    """Save the trained model, and push it where that is asked for."""
     args = settings.training
     trainer.save_model(args.output_dir)
     trainer.accelerator.print(f"Trained; the model is in {args.output_dir}.")
     if args.push_to_hub:
         trainer.push_to_hub(dataset_name=settings.script.dataset_name)
-    if hasattr(trainer, "end"):  # transformers 5.18: trackers and the process group are closed by it
+    if hasattr(trainer, "end"):  # from transformers 5.18: it closes trackers and the process group
         cast("Any", trainer).end()
 
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
+import html
 import json as json_
 import math
 import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from entrostat.jobs.bench._draw import draw
-from entrostat.jobs.bench._measure import Case, Result, clock, measure
-from entrostat.jobs.bench._providers import CLAMP, compiler_missing
-from entrostat.jobs.bench._table import write_table
+from entrostat.jobs.bench._ways import CLAMP, Case, Result, clock, compiler_missing, measure
 from entrostat.ops import Support, available_backends, check_token_stats, token_stats
 
 QUICK = (
@@ -51,7 +52,11 @@ def main(out: Path | None = None, quick: bool = False, json: bool = False) -> li
     Returns:
         One result per way and case.
     """
-    say = _quiet if json else _progress
+
+    def say(text: str) -> None:
+        if not json:
+            print(f"  {text}", file=sys.stderr, flush=True)
+
     rounds = 3 if quick else 5
     results = [result for case in (QUICK if quick else FULL) for result in measure(case, rounds, not quick, say)]
     fits = [] if quick else [*slopes(say)]
@@ -83,14 +88,9 @@ def _processor() -> str:
     except OSError:
         return platform.processor() or platform.machine()
     name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    wide = (
-        "AVX-512"
-        if any("avx512f" in line for line in lines)
-        else "AVX2"
-        if any("avx2" in line for line in lines)
-        else ""
-    )
-    return f"{name} ({wide})" if wide else name
+    flags = " ".join(lines)
+    wide = " (AVX-512)" if "avx512f" in flags else " (AVX2)" if "avx2" in flags else ""
+    return name + wide
 
 
 def check_microseconds(repeats: int = 50) -> float:
@@ -170,9 +170,76 @@ def _write(out: Path, results: list[Result], slopes: list[dict[str, float | str]
     (out / "bench.svg").write_text(draw(results, facts))
 
 
-def _progress(text: str) -> None:
-    print(f"  {text}", file=sys.stderr, flush=True)
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any] | None = None) -> None:
+    """Write rows with the same columns, and facts that hold for all of them.
+
+    Args:
+        path: the file; its directory is made.
+        rows: at least one.
+        facts: columns of the same value in every row, such as `machine()`.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "results" / "time.csv"
+        >>> write_table(path, [{"rows": 2, "ms": 1.5}, {"rows": 4, "ms": 3.1}], {"threads": 1})
+        >>> path.read_text().split()
+        ['rows,ms,threads', '2,1.5,1', '4,3.1,1']
+    """
+    shared = dict(facts or {})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0], *shared], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, **shared} for row in rows)
 
 
-def _quiet(text: str) -> None:
-    del text
+# The picture: one panel per case, one bar per way, time on a logarithmic axis. Plain SVG, no library.
+_LEFT, _WIDTH, _BAR, _GAP = 250, 460, 18, 46
+_OURS, _FLOOR, _OTHER = "#0b6e4f", "#b0b0b0", "#7a8ca3"
+
+
+def draw(results: list[Result], facts: dict[str, str]) -> str:
+    """Return the SVG text."""
+    body: list[str] = []
+    y = 34
+    for case, group in groupby(
+        results, key=lambda result: (result.level, result.dtype, result.rows, result.vocab, result.features)
+    ):
+        members = list(group)
+        level, dtype, rows, vocab, features = case
+        size = f"{rows} x {vocab}" + (f", D = {features}" if features else "")
+        body.append(_text(8, y + 12, f"{level}, {dtype}, {size} (ms, forward + backward, logarithmic)", bold=True))
+        y += 22
+        for member, length in zip(members, _lengths([member.milliseconds for member in members]), strict=True):
+            body.append(_bar(member, y, length))
+            y += _BAR
+        y += _GAP - 22
+    title = _text(8, 18, ", ".join(facts.values()))
+    style = "font-family:system-ui,sans-serif;font-size:12px;background:white"
+    width = _LEFT + _WIDTH + 160
+    size = f'viewBox="0 0 {width} {y}" width="{width}" height="{y}"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} style="{style}">'
+        f'<rect width="100%" height="100%" fill="white"/>{title}{"".join(body)}</svg>\n'
+    )
+
+
+def _lengths(values: list[float]) -> list[float]:
+    low, high = math.log(min(values)) - 0.2, math.log(max(values))
+    return [(math.log(value) - low) / (high - low) * _WIDTH for value in values]
+
+
+def _bar(result: Result, y: int, length: float) -> str:
+    floor = result.provider in ("copy", "one matrix product")
+    color = _FLOOR if floor else _OURS if result.provider.startswith("entrostat") else _OTHER
+    figure = f"{result.milliseconds:.3g} ms" + ("" if floor else f", {result.speedup:.1f}x")
+    return (
+        _text(_LEFT - 6, y + 12, result.provider, anchor="end")
+        + f'<rect x="{_LEFT}" y="{y + 2}" width="{length:.1f}" height="{_BAR - 5}" fill="{color}"/>'
+        + _text(_LEFT + length + 6, y + 12, figure)
+    )
+
+
+def _text(x: float, y: float, text: str, *, anchor: str = "start", bold: bool = False) -> str:
+    weight = ' font-weight="600"' if bold else ""
+    return f'<text x="{x:.1f}" y="{y}" text-anchor="{anchor}"{weight}>{html.escape(text)}</text>'

@@ -1,7 +1,8 @@
-"""What happens around the trainer's steps: records, evaluations, and an orderly stop."""
+"""Callbacks of the trainer: records, evaluations, and an orderly stop."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -11,16 +12,15 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from entrostat.jobs.runs import _samples
 from entrostat.jobs.runs._directory import RunDirectory
+from entrostat.jobs.runs._task import Problem, Task
 from entrostat.jobs.runs._tokens import TokenWriter
 from entrostat.jobs.runs._trackers import TrackedWriter
-from entrostat.jobs.runs.task import Problem, Task
 from entrostat.jobs.settings import Job
 from entrostat.observe.records import EvaluationRecord, RecordWriter, StepRecord
 from entrostat.tasks import pass_at_k, sample
 
-# Our field <- TRL's metric. Those TRL reports once per rollout batch hold for all optimizer steps of that batch.
+# Our field: TRL's metric. Those that TRL reports once per rollout batch hold for all optimizer steps of that batch.
 STEP_METRICS = {
     "clip_low": "clip_ratio/low_mean",
     "clip_high": "clip_ratio/high_mean",
@@ -45,7 +45,7 @@ class Stopwatch:
         return self.before + time.perf_counter() - self._started
 
     def skip(self, seconds: float) -> None:
-        """Leave out time that was not training."""
+        """Leave out time that was not spent training."""
         self._started += seconds
 
 
@@ -54,7 +54,7 @@ class RecordCallback(TrainerCallback):
 
     def __init__(self, writer: RecordWriter, watch: Stopwatch) -> None:
         self._writer, self._watch = writer, watch
-        self._rollout: dict[str, float] = {}
+        self._rollout: dict[str, Any] = {}
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Turn one log of a training step into a record."""
@@ -62,7 +62,7 @@ class RecordCallback(TrainerCallback):
         if "entropy_control/entropy" not in logs:
             return  # the summary transformers logs after the last step
         self._rollout |= {name: logs[key] for name, key in ROLLOUT_METRICS.items() if key in logs}
-        values = {name: logs[key] for name, key in STEP_METRICS.items() if key in logs}
+        values: dict[str, Any] = {name: logs[key] for name, key in STEP_METRICS.items() if key in logs}
         self._writer.write(
             StepRecord(step=state.global_step, seconds=round(self._watch.seconds(), 3), **values, **self._rollout)
         )
@@ -85,12 +85,12 @@ class EvaluationCallback(TrainerCallback):
         self._task, self._tokenizer, self._tokens = task, tokenizer, tokens
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        """Judge the start model, unless this is a resume."""
+        """Evaluate the start model, unless this is a resume."""
         if state.global_step == 0:
             self._evaluate(model, 0, ("validation", "test"))
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        """Judge the model when it is time."""
+        """Evaluate the model every so often, and at the end."""
         step, every = state.global_step, self._job.evaluation.every
         if step == state.max_steps:
             self._evaluate(model, step, ("validation", "test"))
@@ -128,10 +128,26 @@ class EvaluationCallback(TrainerCallback):
             prompts=[problem.prompt for problem in problems],
             score=lambda number, text: self._task.score([problems[number]], [text])[0],
         )
-        _samples.append(
-            self._run.samples, step=step, split=split, problems=problems, completions=drawn, rewards=rewards
-        )
+        self._keep_samples(step, split, problems, drawn, rewards)
         self._writer.write(record)
+
+    def _keep_samples(
+        self,
+        step: int,
+        split: str,
+        problems: Sequence[Problem],
+        completions: Sequence[Sequence[str]],
+        rewards: Sequence[Sequence[float]],
+    ) -> None:
+        """Add every response of one evaluation to `samples.jsonl`, one JSON object a line."""
+        lines: list[str] = []
+        for number, (problem, texts, scores) in enumerate(zip(problems, completions, rewards, strict=True)):
+            row = {"schema": 1, "step": step, "split": split, "problem": number}
+            row |= {"prompt": problem.prompt, "target": problem.target}
+            for text, score in zip(texts, scores, strict=True):
+                lines.append(json.dumps({**row, "completion": text, "reward": score}) + "\n")
+        with self._run.samples.open("a", encoding="utf-8") as file:
+            file.writelines(lines)
 
     def _draw(self, model: Any, problems: Sequence[Problem], samples: int, temperature: float) -> Any:
         return sample(
@@ -147,7 +163,7 @@ class EvaluationCallback(TrainerCallback):
 
 
 class StopCallback(TrainerCallback):
-    """Ends the run at the next whole rollout batch, with a checkpoint, when asked by a signal or left by its parent.
+    """Ends the run at the next whole rollout batch, with a checkpoint, on a signal or when its parent has ended.
 
     A checkpoint between two optimizer steps of one rollout batch could not be resumed exactly: the batch is gone.
     """

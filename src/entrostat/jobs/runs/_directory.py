@@ -2,12 +2,12 @@
 
 OUT/job.toml                        the job as resolved
 OUT/report.html                     made when the job ends or is stopped
-OUT/runs/LABEL-seedK/run.json       what this run is and how it stands
+OUT/runs/LABEL-seedK/run.json       what this run is, and its status
                      records.jsonl  one line per optimizer step and evaluation
-                     samples.jsonl  every response drawn in an evaluation
+                     samples.jsonl  every response sampled in an evaluation
                      tokens.jsonl   a few more responses, token by token
-                     checkpoints/   what a resume continues from
-                     log.txt        what the process printed
+                     checkpoints/   a resume starts from the newest
+                     log.txt        the output of the process
 """
 
 from __future__ import annotations
@@ -15,21 +15,20 @@ from __future__ import annotations
 import fcntl
 import json
 import time
-import tomllib
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from entrostat import recipes
-from entrostat.jobs import settings as jobs
+from entrostat.integrations.host import STATE_FILE
+from entrostat.jobs import settings
 from entrostat.jobs.settings import Job, RecipeJob
 from entrostat.observe import files
 
-SCHEMA = 1
 _PATIENCE = 10.0
-"""Seconds to wait for the lock of a process that is going."""
+"""Seconds to wait for the lock of a process that is ending."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class RunDirectory:
 
     @property
     def info_path(self) -> Path:
-        """What this run is and how it stands."""
+        """The description of the run and its status."""
         return self.path / "run.json"
 
     @property
@@ -50,7 +49,7 @@ class RunDirectory:
 
     @property
     def samples(self) -> Path:
-        """Responses drawn in evaluations."""
+        """Responses sampled in evaluations."""
         return self.path / "samples.jsonl"
 
     @property
@@ -65,52 +64,66 @@ class RunDirectory:
 
     @property
     def log(self) -> Path:
-        """What the process printed."""
+        """The output of the process."""
         return self.path / "log.txt"
 
     def info(self) -> dict[str, Any]:
-        """Return what `run.json` says.
-
-        Raises:
-            ValueError: it is missing or damaged.
-        """
-        try:
-            info = json.loads(self.info_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            raise ValueError(
-                f"{self.info_path} is missing or damaged: {self.path} is not the directory of a run."
-            ) from None
-        if not isinstance(info, dict) or info.get("schema") != SCHEMA:
-            raise ValueError(f"{self.info_path} was written by another version of entrostat.")
-        return info
+        """Return the content of `run.json`; raises `ValueError` if it is missing or damaged."""
+        return files.run_description(self.info_path)
 
     def update(self, **changes: Any) -> None:
-        """Change some of what `run.json` says, in one stroke."""
-        info = self.info() if self.info_path.exists() else {"schema": SCHEMA}
+        """Change some values in `run.json`, all at once."""
+        info = self.info() if self.info_path.exists() else {"schema": files.RUN_SCHEMA}
         files.replace_text(self.info_path, json.dumps({**info, **changes}, indent=1))
 
     @contextmanager
     def locked(self) -> Generator[None]:
-        """Keep every other process from writing this run; a killed holder's lock is gone with it.
+        """Keep every other process from writing this run; the lock of a killed process goes with it.
 
-        A process that was killed takes a moment to be gone, so the lock is waited for.
+        A process that was killed takes a moment to end, so the lock is waited for.
 
         Raises:
-            ValueError: another process has been writing it for ten seconds.
+            ValueError: another process has been writing the run for ten seconds.
         """
         with (self.path / "lock").open("w") as handle:
             until = time.monotonic() + _PATIENCE
-            while not _taken(handle):
-                if time.monotonic() > until:
-                    raise ValueError(f"{self.path} is being written by another process. Stop that one first.")
-                time.sleep(0.1)
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError:
+                    if time.monotonic() > until:
+                        raise ValueError(f"{self.path} is being written by another process. Stop it first.") from None
+                    time.sleep(0.1)
             yield
 
+    def whole_checkpoint(self) -> tuple[Path | None, int]:
+        """Return the newest complete checkpoint and its step; (None, 0) if there is none.
 
-def _taken(handle: IO[str]) -> bool:
+        The controller's state is the last file of a checkpoint: a folder without it was cut short by a kill, and the
+        one before is used, of which at least one is always kept.
+        """
+        found: list[tuple[int, Path]] = []
+        for path in self.checkpoints.glob("checkpoint-*"):
+            number = path.name.removeprefix("checkpoint-")
+            if number.isdecimal() and (path / STATE_FILE).exists() and _is_json(path / "trainer_state.json"):
+                found.append((int(number), path))
+        step, path = max(found, default=(0, None))
+        return path, step
+
+    def rewind(self, step: int) -> None:
+        """Drop samples and tokens drawn after `step`, and a last line that a kill cut short."""
+        for log in (self.samples, self.tokens):
+            if log.exists():
+                lines = log.read_text(encoding="utf-8").split("\n")[:-1]
+                kept = [line for line in lines if json.loads(line)["step"] <= step]
+                files.replace_text(log, "".join(line + "\n" for line in kept))
+
+
+def _is_json(path: Path) -> bool:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return False
     return True
 
@@ -135,6 +148,11 @@ class JobDirectory:
         """Return the directory of one run of the job."""
         return RunDirectory(self.path / "runs" / f"{recipe.label}-seed{seed}")
 
+    def check_free(self) -> None:
+        """Raise `ValueError` if there is a job here already."""
+        if self.job_path.exists():
+            raise ValueError(f"{self.path} already holds a job. Continue it with --resume, or choose another --out.")
+
     def create(self, job: Job) -> None:
         """Make the directories of a new job.
 
@@ -143,13 +161,12 @@ class JobDirectory:
         """
         import tomli_w
 
-        if self.job_path.exists():
-            raise ValueError(f"{self.path} already holds a job. Continue it with --resume, or choose another --out.")
+        self.check_free()
         try:
             for seed in job.seeds:
                 for recipe in job.recipes:
                     self._create_run(job, recipe, seed)
-            files.replace_text(self.job_path, tomli_w.dumps(jobs.to_table(job)))
+            files.replace_text(self.job_path, tomli_w.dumps(settings.to_table(job)))
         except OSError as error:
             raise ValueError(f"{self.path} cannot be written: {error.strerror}. Choose another --out.") from None
 
@@ -179,10 +196,7 @@ class JobDirectory:
         """
         if not self.job_path.exists():
             raise ValueError(f"{self.path} holds no job to resume: there is no job.toml in it.")
-        try:
-            return jobs.load(self.job_path)
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"{self.job_path} is damaged: {error}") from None
+        return settings.load(self.job_path)
 
 
 def run_directories(path: Path) -> list[RunDirectory]:

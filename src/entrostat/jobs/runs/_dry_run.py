@@ -1,8 +1,7 @@
-"""A job checked without training it: everything that can be checked without a GPU, and the plan of its memory."""
+"""A job checked without training it: everything that needs no GPU, and the cost of its heads."""
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import os
 import tempfile
@@ -11,67 +10,57 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from entrostat.integrations.plan import ModelShape, Plan, Setup, meta_model, plan_memory, read_shape
-from entrostat.jobs.runs.task import UnreachableError, build
+from entrostat.integrations.cost import HeadCost, meta_model, model_head_cost, parameters
+from entrostat.jobs.runs._directory import JobDirectory
+from entrostat.jobs.runs._task import UnreachableError, build_task
+from entrostat.jobs.runs._trainer import model_source, trl_settings
 from entrostat.jobs.settings import Job, RecipeJob
 
-UNKNOWN_PROMPT = 1024
-"""Tokens assumed of the longest prompt where the data cannot be read and the job sets no `max_prompt_tokens`."""
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tokenizer_config.json")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DryRun:
-    """What a dry run found: one plan per recipe, and what could not be checked here."""
+    """The result of a dry run: the job could start."""
 
-    plans: dict[str, Plan]
+    parameters: int
+    """Of the model."""
+    costs: dict[str, HeadCost]
+    """One per recipe, by label."""
     notes: tuple[str, ...]
-
-    @property
-    def fits(self) -> bool:
-        """Whether every recipe's plan fits into a GPU."""
-        return all(plan.fits for plan in self.plans.values())
+    """Things that could not be checked here."""
 
 
-def dry_run(job: Job, out: Path, *, gpus: int = 1, gpu_memory: float = 80.0, sharding: str = "") -> DryRun:
-    """Check a job and plan its memory; nothing is written but in a temporary directory.
+def dry_run(job: Job, out: Path) -> DryRun:
+    """Check a job; nothing is written except in a temporary directory.
 
     Args:
         job: the job.
-        out: where it would write.
-        gpus: how many GPUs each run has.
-        gpu_memory: GiB of each.
-        sharding: how they share the work (`entrostat.integrations.plan.Setup`); empty for DDP, or for one GPU alone.
+        out: the directory it would write.
 
     Raises:
         ValueError: the job could not start, in one sentence.
     """
-    check_writable(out)
-    source = job.model or _embedded()
-    shape, model = read_shape(source), meta_model(source)
-    tokenizer, notes = _tokenizer(source, shape.vocab)
-    prompt, unread = _longest_prompt(job, tokenizer)
-    notes += [*unread, *_vllm_notes(job), *_gpu_notes(gpus)]
-    chosen = sharding or ("ddp" if gpus > 1 else "none")
-    plans: dict[str, Plan] = {}
+    _check_writable(out)
+    source = model_source(job)
+    model = meta_model(source)
+    tokenizer, notes = _tokenizer(source, model.get_output_embeddings().weight.shape[0])
+    notes += _check_data(job, tokenizer)
+    if job.train.vllm and importlib.util.find_spec("vllm") is None:
+        notes.append("Not checked: vLLM, which is not installed here.")
+    costs: dict[str, HeadCost] = {}
     for entry in job.recipes:
         line = job.line(entry)
-        _check_host(line, entry, shape, model)
-        setup = dataclasses.replace(_setup(line, prompt), gpus=gpus, sharding=chosen)
-        plans[entry.label] = plan_memory(shape, setup, gpu_memory=gpu_memory)
-    return DryRun(plans=plans, notes=tuple(notes))
+        _check_host(line, entry, model)
+        train = line.train
+        rows = train.minibatch // train.accumulation * train.max_completion_length
+        compute = "float32" if train.precision == "fp32" else "bfloat16"
+        costs[entry.label] = model_head_cost(model, rows, weights=train.dtype, compute=compute)
+    return DryRun(parameters=parameters(model), costs=costs, notes=tuple(notes))
 
 
-def _embedded() -> str:
-    from entrostat.tasks import warm_start_path
-
-    return str(warm_start_path())
-
-
-def check_writable(out: Path) -> None:
-    """Refuse a directory that cannot be made or written, or that holds a job."""
-    if (out / "job.toml").exists():
-        raise ValueError(f"{out} already holds a job. Continue it with --resume, or choose another --out.")
+def _check_writable(out: Path) -> None:
+    JobDirectory(out).check_free()
     place = out.absolute()
     while not place.exists():
         place = place.parent
@@ -79,42 +68,21 @@ def check_writable(out: Path) -> None:
         raise ValueError(f"{out} cannot be written: {place} does not allow it. Choose another --out.")
 
 
-def _check_host(job: Job, entry: RecipeJob, shape: ModelShape, model: Any) -> None:
+def _check_host(job: Job, entry: RecipeJob, model: Any) -> None:
     """Raise what TRL or our trainer would refuse at construction."""
-    from entrostat.control import measure_scale
-    from entrostat.integrations.trl._refusals import refuse_conflicts, refuse_head
-    from entrostat.jobs.runs.worker import trl_settings
+    from entrostat.integrations.trl import check_recipe
 
-    recipe = entry.build()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         settings = trl_settings(job, job.seeds[0], Path(folder))
     try:
-        refuse_conflicts(settings, recipe)
-        measure_scale(recipe, shape.vocab, "the fused head")
-        refuse_head(recipe, model)
+        check_recipe(entry.build(), settings, model)
     except ValueError as error:
         raise ValueError(f"recipe {entry.label!r}: {error}") from None
 
 
-def _setup(job: Job, prompt: int) -> Setup:
-    train = job.train
-    return Setup(
-        sequences=train.minibatch // train.accumulation,
-        prompt=prompt,
-        completion=train.max_completion_length,
-        rollouts=train.prompts * train.generations,
-        weights=train.dtype,
-        compute="float32" if train.precision == "fp32" else "bfloat16",
-        checkpointing=train.gradient_checkpointing,
-        reference=train.beta > 0,
-        vllm=train.vllm or "off",
-        vllm_share=train.vllm_memory,
-    )
-
-
 def _tokenizer(source: str, vocab: int) -> tuple[Any, list[str]]:
-    """Return the tokenizer, or None and a note where it is not there; refuse one larger than the model's head."""
+    """Return the tokenizer, or None and a note if it is not there; refuse one larger than the model's head."""
     from transformers import AutoTokenizer
 
     folder = Path(source).expanduser()
@@ -132,29 +100,13 @@ def _tokenizer(source: str, vocab: int) -> tuple[Any, list[str]]:
     return tokenizer, []
 
 
-def _longest_prompt(job: Job, tokenizer: Any) -> tuple[int, list[str]]:
-    """Return the tokens of the longest prompt, with the data read and checked as a run does; or a note why not."""
-    assumed = job.data.max_prompt_tokens or UNKNOWN_PROMPT
-    what = f"the data {job.data.source!r}" if job.data.source else "the prompts"
+def _check_data(job: Job, tokenizer: Any) -> list[str]:
+    """Read and check the data as a run does; return a note if that is not possible here."""
     if tokenizer is None:
-        return assumed, [f"Not checked: {what}, for want of the tokenizer; prompts of {assumed:,} tokens assumed."]
+        data = f"the data {job.data.source!r}" if job.data.source else "the prompts"
+        return [f"Not checked: {data}, because there is no tokenizer."]
     try:
-        task = build(job, tokenizer)
+        build_task(job, tokenizer)
     except UnreachableError as error:
-        return assumed, [f"Not checked: the data; prompts of {assumed:,} tokens assumed. {error}"]
-    return max(map(len, tokenizer([problem.prompt for problem in task.train])["input_ids"])), []
-
-
-def _vllm_notes(job: Job) -> list[str]:
-    if job.train.vllm and importlib.util.find_spec("vllm") is None:
-        return ["Not checked: vLLM, which is not installed here."]
+        return [f"Not checked: the data. {error}"]
     return []
-
-
-def _gpu_notes(gpus: int) -> list[str]:
-    if gpus == 1:
-        return []
-    return [
-        f"`entrostat run` trains each run on one GPU; a run on {gpus} is started by `accelerate launch -m "
-        "entrostat.integrations.trl.grpo`."
-    ]

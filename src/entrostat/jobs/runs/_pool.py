@@ -1,4 +1,4 @@
-"""The parent of a job's processes: starts them, a few at a time, watches their records, ends them in order."""
+"""The parent of a job's processes: starts a few at a time, reads their records, and stops them in order."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class Running:
 
     @property
     def name(self) -> str:
-        """How the run is called on the screen."""
+        """The run's name on the screen."""
         return f"{self.recipe.label} seed {self.seed}"
 
     def look(self) -> None:
-        """Read what the run has written since the last look, and whether its process has ended."""
+        """Read the records written since the last look, and check whether the process has ended."""
         self._tail = self._tail or Tail(self.directory.records)
         for line in self._tail.new_lines():
             record = decode(line)
@@ -62,15 +62,12 @@ class Running:
             else:
                 self.evaluated = record
         if self.process is not None and self.process.poll() is not None:
-            self._end(self.process.returncode)
-
-    def _end(self, code: int) -> None:
-        self.process = None
-        if code == 0:
-            self.status = self.directory.info()["status"]
-            return
-        self.status, self.error = "failed", _last_line(self.directory.log, code)
-        self.directory.update(status="failed", error=self.error)
+            code, self.process = self.process.returncode, None
+            if code == 0:
+                self.status = self.directory.info()["status"]
+                return
+            self.status, self.error = "failed", _last_line(self.directory.log, code)
+            self.directory.update(status="failed", error=self.error)
 
 
 def run_job(
@@ -88,16 +85,16 @@ def run_job(
 
     Raises:
         ValueError: a run's records are damaged.
-        KeyboardInterrupt: Ctrl-C; by then every process has saved a checkpoint and ended, or was ended.
+        KeyboardInterrupt: Ctrl-C; every process has then saved a checkpoint and ended, or was killed.
     """
     runs = [Running(recipe, seed, directory.run(recipe, seed)) for seed in job.seeds for recipe in job.recipes]
     for run in runs:
         if run.directory.records.exists():
-            read(run.directory.records)  # damage is named before anything is started
+            read(run.directory.records)  # so that damage is reported before anything starts
         found = run.directory.info()["status"]
         run.status = "done" if found == "done" else "waiting"
         if found in ("stopped", "failed"):
-            run.directory.update(status="waiting")  # whoever watches must not take a run that goes on for an ended one
+            run.directory.update(status="waiting")  # so that `watch` does not count it as ended
         run.look()
     try:
         while any(run.status in ("waiting", "running") for run in runs):

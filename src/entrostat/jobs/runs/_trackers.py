@@ -1,8 +1,8 @@
-"""Trackers: the host's own integrations, told where to write and what a run is called.
+"""Trackers: the host's own integrations, with the places and names of our runs.
 
 OUT/runs/LABEL-seedK/tensorboard    `tensorboard --logdir OUT/runs` shows all runs
 OUT/runs/LABEL-seedK/wandb          offline where no key is known; `wandb sync` sends it later
-OUT/trackio                         one data base for the job: `TRACKIO_DIR=OUT/trackio trackio show`
+OUT/trackio                         one database for the job: `TRACKIO_DIR=OUT/trackio trackio show`
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from entrostat.jobs.runs._directory import RunDirectory
 from entrostat.observe.records import EvaluationRecord, Record, RecordWriter
 
 
-def require_installed(report_to: Sequence[str]) -> None:
+def require_trackers(report_to: Sequence[str]) -> None:
     """Raise unless every tracker is installed.
 
     Raises:
@@ -31,14 +31,14 @@ def require_installed(report_to: Sequence[str]) -> None:
 
 
 def set_up(report_to: Sequence[str], run: RunDirectory) -> None:
-    """Set the environment of the trackers: before any of them is imported, since they read it then.
+    """Set the environment of the trackers before any of them is imported, because they read it then.
 
-    The places are ours; what else the user has set in the environment stays.
+    Only the places to write to are overruled; other variables that the user has set stay.
 
     Raises:
         ImportError: a tracker is not installed.
     """
-    require_installed(report_to)
+    require_trackers(report_to)
     if not report_to:
         return
     places = {
@@ -52,8 +52,8 @@ def set_up(report_to: Sequence[str], run: RunDirectory) -> None:
 
 
 def settings(report_to: Sequence[str], run: RunDirectory) -> dict[str, Any]:
-    """Return what `GRPOConfig` has to know of the trackers."""
-    # Trackio knows projects and runs only: the job is its project.
+    """Return the trackers' part of `GRPOConfig`."""
+    # Trackio has projects and runs only: the job is its project.
     return {"report_to": list(report_to) or "none", "run_name": run.path.name, "project": _job(run).name}
 
 
@@ -62,7 +62,7 @@ def _job(run: RunDirectory) -> Path:
 
 
 def _wandb(run: RunDirectory) -> dict[str, str]:
-    # The same id after a resume: one run in the end, wherever it is sent.
+    # The same id after a resume, so that the tracker shows one run.
     number = run.info().get("tracker_id") or secrets.token_hex(4)
     run.update(tracker_id=number)
     return {
@@ -107,21 +107,21 @@ class TrackedWriter:
         self._trainer: Any = None
 
     def follow(self, trainer: Any) -> None:
-        """Tell whose trackers these are."""
+        """Set the trainer whose trackers these are."""
         self._trainer = trainer
 
     def write(self, record: Record) -> None:
         """Append one record."""
         self._writer.write(record)
         if isinstance(record, EvaluationRecord) and self._trainer is not None:
-            self._show(scores(record))
+            self._log(scores(record))
 
-    def _show(self, logs: dict[str, float]) -> None:
+    def _log(self, logs: dict[str, float]) -> None:
         from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
         trainer = self._trainer
         kinds = tuple(get_reporting_integration_callbacks(trainer.args.report_to))
-        # Not through the trainer's log: that would take the open step's metrics, and its turn to log, away.
+        # Not through the trainer's log, which would consume the open step's metrics and its turn to log.
         for callback in trainer.callback_handler.callbacks:
             if isinstance(callback, kinds):
                 callback.on_log(trainer.args, trainer.state, trainer.control, model=trainer.model, logs=dict(logs))

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("trl")
 
 from entrostat import cli
-from entrostat.jobs.runs.task import Task, build
+from entrostat.jobs.runs import Task, build_task
 from entrostat.jobs.settings import from_table
 from entrostat.tasks import countdown, warm_start_path
 
@@ -49,7 +49,7 @@ def chat() -> Any:
 
 
 def task(source: Path | str, tokenizer: Any, **data: Any) -> Task:
-    return build(from_table({"data": {**DATA, "source": str(source), **data}}), tokenizer)
+    return build_task(from_table({"data": {**DATA, "source": str(source), **data}}), tokenizer)
 
 
 def write(path: Path, rows: Any = ROWS) -> Path:
@@ -71,7 +71,7 @@ def write(path: Path, rows: Any = ROWS) -> Path:
 
 
 def test_countdown_is_what_it_was() -> None:
-    made = build(from_table({}), None)
+    made = build_task(from_table({}), None)
     problems = countdown.load("train")
     assert [one.prompt for one in made.train] == [countdown.prompt(one) for one in problems]
     answer = ["9 + 4 = 13 ; 7 + 13 = 20", ""]
@@ -169,7 +169,7 @@ REFUSED = [
     ({"chat_template": True}, "The model has no chat template."),
     ({"max_prompt_tokens": 1}, "a prompt that is not too long"),
     ({"reward": "no_such_module_here.f"}, "ModuleNotFoundError"),
-    ({"reward": "math.pi"}, "be a function"),
+    ({"reward": "math.pi"}, "name a function"),
     ({"reward": "maht"}, "Did you mean 'math'?"),
     ({"source": "./not/there.jsonl"}, "is there"),
     ({"source": "./not/there"}, "It is not there."),
@@ -187,7 +187,7 @@ def test_what_cannot_be_used_is_refused(data: dict[str, Any], words: str, tmp_pa
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("a.jsonl", '{"question": "1"\n', "line 1 is no JSON"),
+        ("a.jsonl", '{"question": "1"\n', "line 1 is not JSON"),
         ("a.jsonl", "[1]\n", "every row must be an object"),
         ("a.jsonl", '{"question": 3, "result": "#### 1"}\n', "be a text that is not empty or a list of messages"),
         ("a.jsonl", '{"question": "3", "result": null}\n', "be a text or a number"),
@@ -273,7 +273,7 @@ def test_a_run_trains_on_a_file_and_is_judged_by_its_reward(tmp_path: Path) -> N
     (tmp_path / "longer.py").write_text(
         "def reward(completions, answer, **_):\n    return [min(len(text), 40) / 40 for text in completions]\n"
     )
-    words = [sys.executable, "-m", "entrostat.cli", *command(tmp_path, "longer.reward")]
+    words = [sys.executable, "-m", "entrostat", *command(tmp_path, "longer.reward")]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     folder = tmp_path / "out" / "runs" / "entropy_bonus-seed0"

@@ -1,6 +1,0 @@
-"""`python -m entrostat.cli` is `entrostat`."""
-
-from entrostat.cli import main
-
-if __name__ == "__main__":
-    main()
