@@ -39,9 +39,12 @@ class Counted:
         self.tokens = 0
         """Response tokens of all micro-batches."""
         self._tokens = self._responses = 0
+        self._lengths = False
         self._token_batch = trainer._token_batch
         trainer._token_batch = self._see
-        trainer._ranks.total, trainer._ranks.joined = self._sum, self._gather
+        trainer._ranks.all_reduce = trainer.control._reduce = self._sum
+        # One process has no `all_gather`; with one, recipes gather as on several ranks.
+        trainer.control._all_gather = self._gather
 
     def _see(self, *args: Any, **facts: Any) -> Any:
         batch = self._token_batch(*args, **facts)
@@ -55,11 +58,15 @@ class Counted:
         self.sum_bytes += tensor.numel() * tensor.element_size()
         return tensor
 
-    def _gather(self, values: Tensor) -> Tensor:
+    def _gather(self, values: Tensor) -> list[Tensor]:
+        # Every gather has two calls: the lengths, then the values.
+        self._lengths = not self._lengths
+        if self._lengths:
+            return [values]
         kind = self._kind(values.numel())
         self.gathers[kind] += 1
         self.gathered_bytes[kind] += values.numel() * values.element_size()
-        return values
+        return [values]
 
     def _kind(self, size: int) -> str:
         if size <= 2:

@@ -58,7 +58,7 @@ def test_bad_sizes_are_one_sentence(changes: dict[str, Any], says: str) -> None:
 
 def test_bytes_between_ranks() -> None:
     assert ring_bytes(CONTROL_BYTES, 1) == 0
-    assert ring_bytes(CONTROL_BYTES, 1000) == 135
+    assert ring_bytes(CONTROL_BYTES, 1000) == 119
     assert ring_bytes(800, 8) == 2 * 7 * 100
 
 

@@ -23,7 +23,7 @@ GIB = 1 << 30
 TRL_TILE = (4096, 32768)
 """Rows and columns of the tile of logits that TRL's own fused head works on."""
 
-CONTROL_BYTES = 68
+CONTROL_BYTES = 60
 """What `aent` puts into all-reduces per optimizer step: tests/integrations/trl/test_traffic.py counts it."""
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -125,7 +125,7 @@ def ring_bytes(size: int, ranks: int) -> int:
 
     Example:
         >>> ring_bytes(CONTROL_BYTES, 1000)
-        135
+        119
     """
     return 2 * (ranks - 1) * size // ranks
 

@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import yaml
+from transformers import TrainerCallback
 
 from entrostat.errors import require_count
 from entrostat.integrations.sources import avoid_unknown_hub
@@ -115,9 +116,18 @@ def _trl() -> Any:
     return importlib.import_module("trl")
 
 
+class _Began(TrainerCallback):
+    """Knows whether the first step has begun: what fails before it is the input."""
+
+    training = False
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.training = True
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train; on input that cannot work, print one sentence and exit with 2."""
-    trainer: EntropyGRPOTrainer | None = None
+    began = _Began()
     try:
         settings = parse(arguments)
         avoid_unknown_hub([settings.model.model_name_or_path or "", settings.script.dataset_name or ""])
@@ -125,9 +135,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print("\n".join(check(settings)))
             return
         trainer = make_trainer(settings)
+        trainer.add_callback(began)
         trainer.train(resume_from_checkpoint=settings.training.resume_from_checkpoint)
     except (ValueError, OSError, ImportError) as error:
-        if trainer is not None and trainer.began:
+        if began.training:
             raise  # not a mistake in the input, or not one that could be seen before
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
