@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from entrostat.losses import Tally as Tally
     from entrostat.observe._monitor import monitor as monitor
     from entrostat.observe.diagnose import diagnose_run as diagnose_run
+    from entrostat.observe.report import load_runs as load_runs
     from entrostat.observe.report import write_report as write_report
     from entrostat.recipes import Recipe as Recipe
     from entrostat.regulator import Regulator as Regulator
@@ -51,6 +52,7 @@ __all__ = [
     "edits",
     "integrations",
     "lab",
+    "load_runs",
     "losses",
     "measures",
     "monitor",
@@ -70,6 +72,7 @@ _HOMES = {
     "Tally": "losses",
     "TokenBatch": "batch",
     "diagnose_run": "observe.diagnose",
+    "load_runs": "observe.report",
     "monitor": "observe._monitor",
     "write_report": "observe.report",
 }
@@ -80,9 +83,9 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'entrostat' has no attribute {name!r}")
     try:
         module = import_module(f"entrostat.{_HOMES.get(name, name)}")
+        value = getattr(module, name) if name in _HOMES else module
     except ModuleNotFoundError as error:
         raise ImportError(missing_package(f"entrostat.{name}", error), name=error.name) from None
-    value = getattr(module, name) if name in _HOMES else module
     globals()[name] = value  # the next use finds it without coming here
     return value
 

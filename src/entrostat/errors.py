@@ -108,7 +108,7 @@ _EXTRAS = {
     "torch": "torch",
     **dict.fromkeys(("accelerate", "datasets", "transformers", "trl", "yaml"), "trl"),
     **dict.fromkeys(("hydra", "omegaconf", "ray", "tensordict", "transfer_queue", "verl"), "verl"),
-    **dict.fromkeys(("jinja2", "plotly"), "report"),
+    **dict.fromkeys(("jinja2", "numpy", "plotly"), "report"),
     **dict.fromkeys(("safetensors", "tokenizers"), "run"),
     **dict.fromkeys(("tensorboard", "trackio", "wandb"), "track"),
     "gymnasium": "lab",

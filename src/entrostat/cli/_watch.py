@@ -56,7 +56,8 @@ def _standing(run: Any) -> dict[str, Any]:
     # As a line of the records, where a number that is not finite is null.
     newest = (found[-1:] for found in (run.steps, run.evaluations))
     last, evaluated = (json_module.loads(encode(found[0])) if found else None for found in newest)
-    return {"name": run.name, "status": run.status, "planned": run.planned, "last": last, "evaluated": evaluated}
+    planned = run.described.planned if run.described else None
+    return {"name": run.name, "status": run.status, "planned": planned, "last": last, "evaluated": evaluated}
 
 
 def _follow(follower: Any, served: Any, every: float) -> None:

@@ -8,8 +8,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from entrostat.observe.report import report_page
-
 _HOST = "127.0.0.1"
 _LOGS = ("run.json", "records.jsonl", "samples.jsonl", "tokens.jsonl")
 
@@ -66,6 +64,8 @@ class Page:
 
     def refresh(self) -> bool:
         """Write the page again if a file it is made of has changed; return whether one had."""
+        from entrostat.observe.report import report_page  # NumPy and a template, which a look without a page spares
+
         seen = _state(self._path)
         if seen == self._seen:
             return False
