@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from entrostat.batch import TokenBatch as TokenBatch
     from entrostat.control import Control as Control
     from entrostat.losses import Tally as Tally
-    from entrostat.observe._monitor import monitor as monitor
     from entrostat.observe.diagnose import diagnose_run as diagnose_run
+    from entrostat.observe.monitoring import monitor as monitor
     from entrostat.observe.report import load_runs as load_runs
     from entrostat.observe.report import write_report as write_report
     from entrostat.recipes import Recipe as Recipe
@@ -73,7 +73,7 @@ _HOMES = {
     "TokenBatch": "batch",
     "diagnose_run": "observe.diagnose",
     "load_runs": "observe.report",
-    "monitor": "observe._monitor",
+    "monitor": "observe.monitoring",
     "write_report": "observe.report",
 }
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 import entrostat as es
-from entrostat.observe import _monitor
-from entrostat.observe._monitor import Monitor
+from entrostat.observe import monitoring
 from entrostat.observe.analysis.curves import Curves
 from entrostat.observe.analysis.findings import Alarm
 from entrostat.observe.diagnose import diagnose_run
+from entrostat.observe.monitoring import Monitor
 from entrostat.observe.records import StepRecord, read
 from entrostat.observe.report import load_runs
 from entrostat.ops import Support
@@ -165,13 +165,13 @@ def test_a_long_run_is_looked_at_now_and_then_and_still_raises_its_alarm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[int] = []
-    real = _monitor.alarms
+    real = monitoring.alarms
 
     def counted(curves: Curves) -> list[Alarm]:
         looks.append(len(curves.series("entropy")))
         return real(curves)
 
-    monkeypatch.setattr(_monitor, "alarms", counted)
+    monkeypatch.setattr(monitoring, "alarms", counted)
     monitor = es.monitor(tmp_path)
     logits, targets = torch.zeros(1, 1, 4), torch.zeros(1, 1, dtype=torch.long)
     for step in range(900):
