@@ -27,13 +27,13 @@ def read(name: str) -> list[Row]:
 
 
 def machine(row: Row) -> str:
-    """Return what the figures depend on."""
+    """Return the machine and the versions that the figures depend on."""
     threads = "one thread" if row["threads"] == "1" else f"{row['threads']} threads"
     return f"{row['device']}, {threads}, torch {row['torch']}, Python {row['python']}, {row['date']}"
 
 
 def case(row: Row) -> str:
-    """Return what was computed, in words."""
+    """Return the computed case, in words."""
     size = f"{int(row['rows']):,} x {int(row['vocab']):,}"
     return f"from hidden states, {size}, D = {row['features']}" if row["features"] != "0" else f"from logits, {size}"
 

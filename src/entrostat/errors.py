@@ -1,7 +1,7 @@
-"""How entrostat complains about input: one sentence with what, the rule, the value and, if known, the remedy.
+"""The wording of errors about input: one sentence with the argument, the rule, the value and the remedy, if known.
 
-Every check of the library goes through these helpers, so that two complaints about the same kind of mistake
-read the same. They raise built-in exception types; nobody has to import ours to catch them.
+Every check of the library goes through these helpers, so that two errors about the same kind of mistake read the
+same. They raise built-in exception types, which can be caught without importing ours.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def require_count(name: str, value: int, *, least: int = 0, remedy: str = "") ->
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> ValueError:
-    """Build the error for a name nobody registered: it shows the nearest one and lists them all.
+    """Build the error for an unknown name: it shows the nearest one and lists them all.
 
     Example:
         >>> str(unknown_name("recipe", "aemt", ["aent", "none"]))

@@ -6,25 +6,26 @@ state = controller.update(state, entropy=0.12)      # once per window, with the 
 controller.coefficient(state)                       # any number of times
 """
 
-from entrostat.controllers._anchored import Anchored as Anchored
-from entrostat.controllers._annealed import Annealed as Annealed
-from entrostat.controllers._band import Band as Band
-from entrostat.controllers._band import resolved_band as resolved_band
-from entrostat.controllers._base import Controller as Controller
-from entrostat.controllers._base import NonFiniteEntropyWarning as NonFiniteEntropyWarning
-from entrostat.controllers._base import needs_total as needs_total
-from entrostat.controllers._base import state_from_dict as state_from_dict
-from entrostat.controllers._base import state_to_dict as state_to_dict
-from entrostat.controllers._base import with_total as with_total
-from entrostat.controllers._constant import Constant as Constant
-from entrostat.controllers._dual import Dual as Dual
-from entrostat.controllers._hysteresis import Hysteresis as Hysteresis
-from entrostat.controllers._proportional import Proportional as Proportional
-from entrostat.controllers._proportional_integral import ProportionalIntegral as ProportionalIntegral
-from entrostat.controllers._relay import Relay as Relay
-from entrostat.controllers._schedule import Schedule as Schedule
-from entrostat.controllers._squared_anchor import SquaredAnchor as SquaredAnchor
-from entrostat.controllers._step import Step as Step
+from entrostat.controllers._anchored import Anchored
+from entrostat.controllers._annealed import Annealed
+from entrostat.controllers._band import Band, resolved_band
+from entrostat.controllers._base import (
+    Controller,
+    NonFiniteEntropyWarning,
+    needs_total,
+    state_from_dict,
+    state_to_dict,
+    with_total,
+)
+from entrostat.controllers._constant import Constant
+from entrostat.controllers._dual import Dual
+from entrostat.controllers._hysteresis import Hysteresis
+from entrostat.controllers._proportional import Proportional
+from entrostat.controllers._proportional_integral import ProportionalIntegral
+from entrostat.controllers._relay import Relay
+from entrostat.controllers._schedule import Schedule
+from entrostat.controllers._squared_anchor import SquaredAnchor
+from entrostat.controllers._step import Step
 
 __all__ = [
     "Anchored",

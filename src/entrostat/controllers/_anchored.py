@@ -13,14 +13,9 @@ AnchoredForm = Literal["proportional", "sign"]
 
 
 class AnchoredState(NamedTuple):
-    """What the law carries from window to window."""
-
-    coef: float
-    """The coefficient in force."""
-    updates: int
-    """Windows measured so far."""
-    anchor_sum: float
-    """Sum of the first `anchor_updates` entropies; its mean is the anchor."""
+    coef: float  # the coefficient in force
+    updates: int  # windows measured so far
+    anchor_sum: float  # sum of the first `anchor_updates` entropies; its mean is the anchor
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

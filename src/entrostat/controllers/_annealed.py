@@ -12,12 +12,8 @@ AnnealedShape = Literal["linear", "step"]
 
 
 class AnnealedState(NamedTuple):
-    """What the wrapper carries from window to window."""
-
-    updates: int
-    """Windows measured so far."""
-    inner: Any
-    """The wrapped controller's state."""
+    updates: int  # windows measured so far
+    inner: Any  # the wrapped controller's state
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,14 +14,9 @@ _PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
 
 
 class BandState(NamedTuple):
-    """What the law carries from window to window."""
-
-    coef: float
-    """The coefficient in force."""
-    updates: int
-    """Windows measured so far."""
-    warmup_sum: float
-    """Sum of the entropies measured in warm-up; a relative band is a fraction of its mean."""
+    coef: float  # the coefficient in force
+    updates: int  # windows measured so far
+    warmup_sum: float  # sum of the entropies measured in warm-up; a relative band is a fraction of its mean
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

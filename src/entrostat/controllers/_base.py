@@ -1,4 +1,4 @@
-"""What every control law shares: the protocol, the checks, the length of the run, and states that are saved."""
+"""Shared by all control laws: the protocol, the checks, the length of the run, and saved states."""
 
 from __future__ import annotations
 
@@ -144,13 +144,13 @@ def _unbound(controller: Controller[Any], *, total: int) -> dict[str, Any]:
     return changes
 
 
-# A saved state is a plain dict, which is refused unless it is exactly the state of this controller:
+# A saved state is a plain dict, which is rejected unless it is exactly the state of this controller:
 #
 #     {"schema": 1, "controller": "Band", "settings": {"low": 0.15, ...}, "state": {"coef": 0.002, "updates": 7, ...}}
 #
 # A dict and not the NamedTuple, because `torch.load` with its default `weights_only=True` accepts only that, and JSON
 # keeps every float bit for bit. The settings are saved too, because a state means something only under the settings it
-# grew up with. What the host binds (the length of the run) is left out, so that a run may be resumed for longer.
+# grew up with. Settings that the host binds (the length of the run) are left out, so that a resumed run may be longer.
 
 
 def state_to_dict(controller: Controller[S], state: S) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def state_to_dict(controller: Controller[S], state: S) -> dict[str, Any]:
 
     Args:
         controller: the controller the state belongs to.
-        state: what its `init` or `update` returned.
+        state: returned by its `init` or `update`.
 
     Raises:
         ValueError: the state is another controller's.
@@ -210,7 +210,7 @@ def _kind(controller: Controller[Any]) -> str:
 
 
 def _settings(controller: Controller[Any]) -> dict[str, Any]:
-    """Return what the user chose, nested controllers included, without what the host bound."""
+    """Return the user's settings, nested controllers included, without those that the host bound."""
     chosen: dict[str, Any] = {}
     for field in dataclasses.fields(controller):
         if RUN_LENGTH in field.metadata:
@@ -227,7 +227,7 @@ def _values(state: Any) -> dict[str, Any]:
 
 
 def _restored(kind: str, template: Any, values: Any) -> Any:
-    """Return `values` as a state like `template`, which says how each field is called and typed."""
+    """Return `values` as a state like `template`, which gives the name and type of each field."""
     require_fields(f"the state of `{kind}`", template._fields, values)
     fields: dict[str, Any] = {}
     for name, like in template._asdict().items():

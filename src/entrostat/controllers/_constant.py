@@ -1,4 +1,4 @@
-"""The coefficient nobody adapts: the baseline every other law is compared with."""
+"""A coefficient that never changes: the baseline of every other law."""
 
 from __future__ import annotations
 

@@ -11,10 +11,7 @@ from entrostat.errors import require
 
 
 class DualState(NamedTuple):
-    """What the law carries from window to window."""
-
-    coef: float
-    """The coefficient in force, always positive."""
+    coef: float  # the coefficient in force, always positive
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,7 +21,7 @@ class Dual:
         maximise the return subject to H >= target:   min over coef > 0 of  coef * (H - target)
         log coef <- log coef + rate * (target - H)             the coefficient grows while H is too low
 
-    A step on `log coef` by the gradient of the objective in `coef` is what most SAC codes take; the chain rule would
+    A step on `log coef` by the gradient of the objective in `coef` is the step of most SAC codes; the chain rule would
     add a factor `coef` (`through_exp=True`), and with it a small coefficient hardly moves. SAC's Adam hides that
     difference; plain steps do not, hence the default.
 

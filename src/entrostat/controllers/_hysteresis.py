@@ -10,14 +10,9 @@ from entrostat.errors import require, require_finite
 
 
 class HysteresisState(NamedTuple):
-    """What the law carries from window to window."""
-
-    updates: int
-    """Windows measured so far."""
-    initial: float
-    """The first measured entropy; 0 before it."""
-    raising: bool
-    """Whether the switch is on."""
+    updates: int  # windows measured so far
+    initial: float  # the first measured entropy; 0 before it
+    raising: bool  # whether the switch is on
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

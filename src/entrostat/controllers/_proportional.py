@@ -10,10 +10,7 @@ from entrostat.errors import require_finite
 
 
 class ProportionalState(NamedTuple):
-    """What the law carries from window to window."""
-
-    coef: float
-    """The coefficient in force."""
+    coef: float  # the coefficient in force
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,12 +9,8 @@ from entrostat.controllers._base import clip, measured, require_nonnegative
 
 
 class ProportionalIntegralState(NamedTuple):
-    """What the law carries from window to window."""
-
-    coef: float
-    """The coefficient in force; 0 before the first measurement."""
-    integral: float
-    """Sum of the errors so far."""
+    coef: float  # the coefficient in force; 0 before the first measurement
+    integral: float  # sum of the errors so far
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,7 @@ from entrostat.errors import require_finite
 
 
 class RelayState(NamedTuple):
-    """What the law carries from window to window."""
-
-    low: bool
-    """Whether the last entropy was below the threshold."""
+    low: bool  # whether the last entropy was below the threshold
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

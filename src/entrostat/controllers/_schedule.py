@@ -13,15 +13,12 @@ ScheduleShape = Literal["linear", "cosine"]
 
 
 class ScheduleState(NamedTuple):
-    """What the law carries from window to window."""
-
-    updates: int
-    """Windows measured so far."""
+    updates: int  # windows measured so far
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """Move the coefficient from `start` to `end` within `steps` updates, whatever the entropy does.
+    """Move the coefficient from `start` to `end` within `steps` updates, independently of the entropy.
 
         x    = updates / steps
         coef = start + (end - start) * x                         linear

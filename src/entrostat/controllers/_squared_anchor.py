@@ -9,14 +9,9 @@ from entrostat.controllers._base import measured, require_nonnegative
 
 
 class SquaredAnchorState(NamedTuple):
-    """What the law carries from window to window."""
-
-    coef: float
-    """The coefficient in force; 0 before the first measurement and at the anchor."""
-    anchor: float
-    """The first measured entropy."""
-    anchored: bool
-    """Whether there was a measurement."""
+    coef: float  # the coefficient in force; 0 before the first measurement and at the anchor
+    anchor: float  # the first measured entropy
+    anchored: bool  # whether there was a measurement
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

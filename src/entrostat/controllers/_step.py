@@ -12,12 +12,8 @@ StepVariant = Literal["skywork", "trl"]
 
 
 class StepState(NamedTuple):
-    """What the law carries from window to window."""
-
-    coef: float
-    """The coefficient the steps move, also while the gate is shut."""
-    active: bool
-    """Whether the gate lets it through: the last entropy was below the target."""
+    coef: float  # the coefficient the steps move, also while the gate is shut
+    active: bool  # whether the gate lets it through: the last entropy was below the target
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,8 +31,8 @@ class Step:
       the first measurement, so a positive `initial` is applied from the start.
     - `"trl"`, the `use_adaptive_entropy` of TRL: H <= target, and the gate is shut before the first measurement.
 
-    The authors' code measures the sampled tokens' negative log-probability on one rank; here it is whatever mean
-    entropy the host measures, over all ranks, as in TRL.
+    The authors' code measures the sampled tokens' negative log-probability on one rank; here it is the mean
+    entropy that the host measures, over all ranks, as in TRL.
 
     Args:
         target: entropy to stay above, nats per token. It depends on the model: no default (authors' scripts: 0.2).

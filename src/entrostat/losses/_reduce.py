@@ -1,8 +1,8 @@
 """Masked sum and token count: the only ways in which a mean over tokens is formed, exact under any split.
 
 A batch is split twice before anybody sees its mean: into micro-batches and over ranks. The mean of the parts' means
-weighs a token by the size of its part; adding sums and counts, and dividing once at the end, does not. What "exact"
-leaves is the rounding of addition: of float64 in `Tally`, which measures, of the loss's dtype in `token_mean`.
+weighs a token by the size of its part; adding sums and counts, and dividing once at the end, does not. "Exact"
+means up to the rounding of addition: of float64 in `Tally`, which measures, of the loss's dtype in `token_mean`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Tally:
         """Return the tally of the tokens where `mask` is not zero, without a gradient.
 
         Args:
-            values: any shape, usually `[B, T]`; what stands at masked positions is never read into the sum, be it NaN.
+            values: any shape, usually `[B, T]`; values at masked positions do not enter the sum, NaN neither.
             mask: the same shape; bool, or any number where zero means masked.
 
         Raises:
@@ -76,7 +76,7 @@ class Tally:
 
     @property
     def mean(self) -> float | None:
-        """The mean per token; `None` if there is no token, since no number would be true. Waits for the device."""
+        """The mean per token; `None` if there is no token, as no number would be true. Waits for the device."""
         total, tokens = self.sums.tolist()
         return total / tokens if tokens else None
 
@@ -100,7 +100,7 @@ def token_mean(values: Tensor, mask: Tensor, *, num_tokens: float | Tensor) -> T
     cannot be forgotten. A micro-batch without tokens gives a zero that still has a gradient (of zero).
 
     Args:
-        values: `[B, T]`; whatever stands at masked positions, NaN too, does not enter.
+        values: `[B, T]`; values at masked positions do not enter, NaN neither.
         mask: `[B, T]`, nonzero where a token counts.
         num_tokens: tokens of the whole step.
 

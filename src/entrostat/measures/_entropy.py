@@ -39,7 +39,7 @@ class Measure(Protocol):
 
 
 class EntropyOnSupport(Measure):
-    """What the measures of this file share: they are the entropy on their support, so a fused head can compute them."""
+    """A measure that is the entropy on its support, so that a fused head can compute it; the base of the four below."""
 
     def fused_scale(self, vocab: int) -> float | None:
         """The entropy on the support itself."""
@@ -57,7 +57,7 @@ def shannon(logits: Tensor, *, temperature: float = 1.0) -> Tensor:
 
     Args:
         logits: `[..., V]`, `V >= 2`, any floating dtype and strides; `-inf` bans a token.
-        temperature: what the logits are divided by.
+        temperature: divides the logits.
 
     Returns:
         `[...]`, fp32 (float64 for float64 logits), differentiable. 0 where every token is banned.
@@ -102,7 +102,7 @@ def clamped(logits: Tensor, *, clamp: float, temperature: float = 1.0) -> Tensor
     Args:
         logits: `[..., V]`, `V >= 2`, any floating dtype and strides.
         clamp: share of the vocabulary to remove, in [0, 1).
-        temperature: what the logits are divided by.
+        temperature: divides the logits.
 
     Returns:
         `[...]`, fp32 (float64 for float64 logits), differentiable, at most `log(V - int(clamp * V))`.
@@ -156,7 +156,7 @@ def top_k(logits: Tensor, *, k: int, temperature: float = 1.0) -> Tensor:
     Args:
         logits: `[..., V]`, `V >= 2`; `-inf` bans a token.
         k: how many tokens to keep, at least 1; all, if there are fewer.
-        temperature: what the logits are divided by.
+        temperature: divides the logits.
 
     Returns:
         `[...]`, fp32 (float64 for float64 logits), differentiable, at most `log k`.
@@ -210,8 +210,8 @@ def nucleus(logits: Tensor, *, top_p: float, crossing: bool = True, temperature:
         logits: `[..., V]`, `V >= 2`; `-inf` bans a token.
         top_p: probability to keep, in (0, 1]; 1 keeps every token.
         crossing: keep the token that crosses the line. Without it, where the likeliest token alone holds `top_p`, it is
-            the only one left: entropy 0, no gradient. SIREN's code truncates so; hardly anybody else does.
-        temperature: what the logits are divided by.
+            the only one left: entropy 0, no gradient. SIREN's code truncates so; hardly any other code does.
+        temperature: divides the logits.
 
     Returns:
         `[...]`, fp32 (float64 for float64 logits), differentiable.

@@ -24,7 +24,7 @@ def normalized(logits: Tensor, *, allowed: Tensor | None = None, temperature: fl
         logits: `[..., V]`, `V >= 2`.
         allowed: booleans, broadcastable to `logits`; the others are banned. None allows every token whose logit is not
             `-inf`.
-        temperature: what the logits are divided by.
+        temperature: divides the logits.
 
     Returns:
         `[...]`, fp32 (float64 for float64 logits), differentiable; no unit.

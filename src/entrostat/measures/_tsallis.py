@@ -1,4 +1,4 @@
-"""Tsallis entropy: bounded whatever the vocabulary, so that the far tail cannot pay."""
+"""Tsallis entropy: bounded for any size of the vocabulary, so that the far tail cannot pay."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def tsallis(logits: Tensor, *, q: float, temperature: float = 1.0) -> Tensor:
 
         S_q = (1 - sum_j p_j^q) / (q (q - 1))        S_2 = (1 - sum_j p_j^2) / 2        S_1 = Shannon
 
-    For `q > 1` it is bounded by `1 / (q (q - 1))` whatever the vocabulary. Sources differ by a factor of `q`; this form
-    gives the usual one half at `q = 2` and Shannon's entropy in the limit `q -> 1`.
+    For `q > 1` it is bounded by `1 / (q (q - 1))` for any size of the vocabulary. Sources differ by a factor of `q`;
+    this form gives the usual one half at `q = 2` and Shannon's entropy in the limit `q -> 1`.
 
     Args:
         logits: `[..., V]`, `V >= 2`; `-inf` bans a token.
         q: the index, positive; 1 is Shannon.
-        temperature: what the logits are divided by.
+        temperature: divides the logits.
 
     Returns:
         `[...]`, fp32 (float64 for float64 logits), differentiable. 0 where every token is banned.

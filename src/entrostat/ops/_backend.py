@@ -1,14 +1,4 @@
-"""Which implementation does the arithmetic of the rows, chosen by device and dtype or by name; and how many at a time.
-
-| name     | where                           | needs                                                    |
-|----------|---------------------------------|----------------------------------------------------------|
-| `torch`  | any device, any dtype           | nothing; the other two are tested against it             |
-| `native` | CPU: fp32, bf16, fp16           | a C compiler (`cc`, `gcc` or `clang`), once per machine  |
-| `triton` | CUDA: fp32, bf16, fp16          | Triton, which comes with torch on Linux                  |
-
-float64 always goes to `torch`: it is there for checks. The environment variable `ENTROSTAT_BACKEND` names the
-implementation to use; unset or `auto`, the fastest one that this machine has is taken.
-"""
+"""Which implementation does the arithmetic of the rows, and how many rows at a time."""
 
 from __future__ import annotations
 
@@ -66,7 +56,16 @@ def pick(z: Tensor, name: str | None = None) -> Rows:
 
 
 def available_backends(device: torch.device) -> list[str]:
-    """Return the names of the implementations that can be used on a device of this machine; see `token_stats`.
+    """Return the names of the implementations that can be used on a device of this machine.
+
+    | name     | where                           | needs                                                    |
+    |----------|---------------------------------|----------------------------------------------------------|
+    | `torch`  | any device, any dtype           | nothing; the other two are tested against it             |
+    | `native` | CPU: fp32, bf16, fp16           | a C compiler (`cc`, `gcc` or `clang`), once per machine  |
+    | `triton` | CUDA: fp32, bf16, fp16          | Triton, which comes with torch on Linux                  |
+
+    float64 always goes to `torch`: it is there for checks. The environment variable `ENTROSTAT_BACKEND` names the
+    implementation to use; unset or `auto`, the fastest one that this machine has is taken.
 
     Args:
         device: where the logits are.
@@ -117,8 +116,9 @@ class Sweep(NamedTuple):
 
     def _parts(self, z: Tensor) -> list[slice]:
         # An implementation that streams needs no more memory for all rows than for one.
-        whole = len(z) if self.rows.streams(z) else copied_rows(z)
-        return row_slices(len(z), self.chunk_rows or whole)
+        if self.chunk_rows is None and not self.rows.streams(z):
+            return copied_slices(z)
+        return row_slices(len(z), self.chunk_rows or len(z))
 
 
 def rule(support: Support | None, vocab: int) -> Support | None:
@@ -126,9 +126,9 @@ def rule(support: Support | None, vocab: int) -> Support | None:
     return None if support is None or support.keeps_all(vocab) else support
 
 
-def copied_rows(z: Tensor) -> int:
-    """How many rows of `z [n, V]` are copied at a time."""
-    return max(1, COPIED_LOGITS // z.shape[-1])
+def copied_slices(z: Tensor) -> list[slice]:
+    """Cut the rows of `z [n, V]` where copies are made of them."""
+    return row_slices(len(z), COPIED_LOGITS // z.shape[-1])
 
 
 def row_slices(count: int, size: int) -> list[slice]:

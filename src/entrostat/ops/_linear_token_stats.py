@@ -1,14 +1,13 @@
-"""The same statistics from hidden states and the language-model head, the logits never held but for one chunk of rows.
+"""The same statistics from hidden states and the language model's head, holding logits of one chunk of rows only."""
 
-For each chunk of rows: one matrix product gives the chunk's logits, `forward_rows` reduces them; in the backward pass
-the product is formed again (or was kept, if all of it is small), `backward_rows` turns it into its own gradient in
-place, and two more products carry that gradient to the hidden states and to the weight. Because a chunk holds whole
-rows, the exact threshold of the clamp needs nothing the unfused form does not have.
-
-With s = logit_scale, c = softcap, T = temperature and z = hidden @ weight.T + bias:
-
-    x = c tanh(s z / c) / T        dx/dz = s (1 - tanh(s z / c)^2) / T        (x = s z / T without a softcap)
-"""
+# For each chunk of rows: one matrix product gives the chunk's logits and a forward sweep reduces them. In the backward
+# pass the product is formed again (or was kept, if all of it is small), a backward sweep turns it into its own gradient
+# in place, and two more products carry that gradient to the hidden states and to the weight. Because a chunk holds
+# whole rows, the exact threshold of the clamp needs nothing that the unfused form does not have.
+#
+# With s = logit_scale, c = softcap, T = temperature and z = hidden @ weight.T + bias:
+#
+#     x = c tanh(s z / c) / T        dx/dz = s (1 - tanh(s z / c)^2) / T        (x = s z / T without a softcap)
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ _WORKSPACE_LOGITS = 1 << 25
 
 
 def rows_per_chunk(vocab: int) -> int:
-    """Rows of logits that a fused head holds at a time where nobody says how many.
+    """Rows of logits that a fused head holds at a time by default.
 
     Args:
         vocab: tokens of the vocabulary.
@@ -61,13 +60,13 @@ class Head:
 
     Args:
         support: the tokens that the clamped entropy keeps; None keeps all.
-        temperature: what the logits are divided by, after the softcap.
+        temperature: divides the logits, after the softcap.
         softcap: bound of the logits; None for none.
         logit_scale: factor on the product, before the softcap.
         chunk_rows: rows worked on at a time; None for `rows_per_chunk`.
         gathered: called with weight and bias and entered around the backward pass's use of them: hosts that shard
             parameters gather them here.
-        backend: the implementation; None takes the environment's choice, else the fastest.
+        backend: the implementation, see `available_backends`; None takes the environment's choice, else the fastest.
 
     Example:
         >>> Head(support=Support(clamp=0.3), softcap=30.0).temperature
@@ -125,11 +124,11 @@ def linear_token_stats(
         clamp: share of the vocabulary to drop, see `token_stats`.
         top_k: number of tokens to keep instead.
         top_p: probability to keep instead.
-        temperature: what the logits are divided by, after the softcap.
+        temperature: divides the logits, after the softcap.
         softcap: bound of the logits, as in Gemma; None for none.
         logit_scale: factor on the product, before the softcap.
         chunk_rows: rows worked on at a time; None picks by size. The result does not depend on it but for rounding.
-        backend: the implementation (`ops._backend`); None takes the environment's choice, else the fastest.
+        backend: the implementation, see `available_backends`; None takes the environment's choice, else the fastest.
 
     Returns:
         `TokenStats` of tensors `[...]`, fp32 (float64 for float64 input).

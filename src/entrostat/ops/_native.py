@@ -1,11 +1,10 @@
-"""`_rows` for CPUs, in C: one row at a time while it lies in the cache, so that no chunk has to be held at all.
+"""`_rows` for CPUs, in C: one row at a time while it lies in the cache, so that no chunk has to be held at all."""
 
-`rows.c` is compiled once per machine. Nothing here is required: without a compiler, torch does the work. The library
-lies in the user's cache (`$XDG_CACHE_HOME/entrostat`, by default `~/.cache/entrostat`), named after everything that
-could make it wrong elsewhere: source, compiler, flags and the CPU's instruction set. It is written under another name
-and moved into place, so that processes that start together cannot load half a file; it is loaded only from a folder
-that nobody else may write to; and it is used only if it reproduces a known answer.
-"""
+# `rows.c` is compiled once per machine. It is never required: without a compiler, torch does the work. The library lies
+# in the user's cache ($XDG_CACHE_HOME/entrostat, by default ~/.cache/entrostat), named after everything that could make
+# it wrong elsewhere: source, compiler, flags and the CPU's instruction set. It is written under another name and moved
+# into place, so that processes that start together cannot load half a file; it is loaded only from a folder that no
+# other user may write to; and it is used only if it reproduces a known answer.
 
 from __future__ import annotations
 
@@ -35,7 +34,7 @@ _SOURCE = Path(__file__).with_name("rows.c")
 _COMPILERS = ("cc", "gcc", "clang")
 # No -ffast-math: a NaN must stay one. The loops say themselves where sums may be reordered.
 _COMMON = ("-O3", "-shared", "-fPIC", "-std=gnu11", "-funroll-loops", "-fopenmp-simd")
-# Loops vectorise only where nobody reads errno or the exception flags afterwards, and nobody does.
+# Loops vectorise only if errno and the exception flags are never read afterwards, and they are not.
 _QUIET = ("-fno-math-errno", "-fno-trapping-math")
 _TUNED = (("-march=native",), ("-mcpu=native",), ())
 """Tried in turn: x86 and most others, then Arm's older spelling, then without."""
@@ -52,7 +51,7 @@ def missing() -> str | None:
     found = library()
     if isinstance(found, str):
         return found
-    # Where the first call comes under autocast, it would round what the answer is compared with.
+    # If the first call comes under autocast, autocast would round the expected answer.
     with torch.autocast("cpu", enabled=False):
         return None if _reproduces_a_known_answer() else "the compiled code gave a wrong answer"
 
@@ -165,7 +164,7 @@ def _spread(work: Callable[[int, int], None], rows: int, vocab: int) -> None:
 
 
 def _reproduces_a_known_answer() -> bool:
-    """Compare a few rows with `_rows`: a compiler that reordered what it must not is found here, not in a run."""
+    """Compare a few rows with `_rows`: a compiler that reordered sums it must not is found here, not in a run."""
     z = torch.linspace(-3, 4, 90, dtype=torch.float32, device="cpu").sin().mul(5).view(3, 30)
     targets, ones = torch.tensor([0, 29, 7], device="cpu"), z[:, 0].clone()
     grads = RowGrads(ones, ones, ones, ones)
@@ -183,7 +182,7 @@ def _reproduces_a_known_answer() -> bool:
 
 @functools.cache
 def library() -> ctypes.CDLL | str:
-    """Return the loaded library, or a sentence saying why there is none. Decided once per process."""
+    """Return the loaded library, or a sentence with the reason for its absence. Decided once per process."""
     compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
     if compiler is None:
         return "no C compiler was found"

@@ -6,21 +6,11 @@ benchmarks, which compare every faster path with it in float64.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
 from entrostat.ops._support import Support
-
-
-class ReferenceStats(NamedTuple):
-    """Each `[N]`, differentiable by autograd."""
-
-    logprobs: Tensor
-    entropy: Tensor
-    clamped_entropy: Tensor
-    kept_mass: Tensor
+from entrostat.ops._token_stats import TokenStats
 
 
 def kept_mask(x: Tensor, support: Support | None) -> Tensor:
@@ -42,13 +32,13 @@ def kept_mask(x: Tensor, support: Support | None) -> Tensor:
 
 def reference_token_stats(
     logits: Tensor, targets: Tensor, *, support: Support | None = None, temperature: float = 1.0
-) -> ReferenceStats:
+) -> TokenStats:
     """Return the statistics of `logits [N, V]` by their definitions. Banned tokens (-inf) have probability 0."""
     x = logits / temperature
     logp = x.log_softmax(-1)
     kept = kept_mask(x.detach(), support)
     logq = x.masked_fill(~kept, -torch.inf).log_softmax(-1)
-    return ReferenceStats(
+    return TokenStats(
         logp.gather(-1, targets.unsqueeze(-1)).squeeze(-1),
         _entropy(logp),
         _entropy(logq),

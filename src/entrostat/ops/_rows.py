@@ -1,30 +1,29 @@
-"""The arithmetic of one chunk of rows: statistics forward, gradient backward. Here in torch; elsewhere, the same.
+"""The arithmetic of one chunk of rows: statistics forward, gradient backward. Here in torch; elsewhere, the same."""
 
-With `x = scale * z [n, V]` a row's logits, `w_j` the weight with which token `j` is kept (`_support`):
-
-    L  = logsumexp_j x_j            p_j = exp(x_j - L)            H  = L - sum_j p_j x_j
-    Lk = log sum_j w_j exp(x_j)     q_j = w_j exp(x_j - Lk)       Hk = Lk - sum_j q_j x_j
-    logp = x_t - L                  M   = sum_j w_j p_j = exp(Lk - L)
-
-so M is the kept mass and Hk the clamped entropy. Their derivatives, the kept set held fixed:
-
-    dlogp/dx_j = 1[j = t] - p_j
-    dH/dx_j    = -p_j (x_j - L + H)
-    dHk/dx_j   = -q_j (x_j - Lk + Hk)         q_j = w_j p_j / M
-    dM/dx_j    = M (q_j - p_j) = w_j p_j - M p_j
-
-With l_j = x_j - L they gather, for the loss's derivatives g1..g4 by logp, H, Hk and M, into
-
-    1[j=t] g1 + p_j (A + B l_j) + w_j p_j (C + D l_j)
-    A = -g1 - g2 H - g4 M,  B = -g2,  C = g4 - g3 (L - Lk + Hk) / M,  D = -g3 / M.
-
-Hence a forward needs one read of the row (and a selection), a backward one read and one write, and what has to be
-saved between them is eight numbers a row, never anything of size `[n, V]`.
-
-Banned tokens (`-inf`) take part as a huge negative number: `exp` gives an exact 0 and `0 * x` stays 0, where `-inf`
-would give NaN. A row in which every token is banned has no distribution: entropies and kept mass 0, log-prob -inf, no
-gradient.
-"""
+# Forward. With x = scale * z [n, V] a row's logits and w_j the weight with which token j is kept (`_support`):
+#
+#     L  = logsumexp_j x_j            p_j = exp(x_j - L)            H  = L - sum_j p_j x_j
+#     Lk = log sum_j w_j exp(x_j)     q_j = w_j exp(x_j - Lk)       Hk = Lk - sum_j q_j x_j
+#     logp = x_t - L                  M   = sum_j w_j p_j = exp(Lk - L)
+#
+# so M is the kept mass and Hk the clamped entropy. Backward, the kept set held fixed:
+#
+#     dlogp/dx_j = 1[j = t] - p_j
+#     dH/dx_j    = -p_j (x_j - L + H)
+#     dHk/dx_j   = -q_j (x_j - Lk + Hk)         q_j = w_j p_j / M
+#     dM/dx_j    = M (q_j - p_j) = w_j p_j - M p_j
+#
+# With l_j = x_j - L they gather, for the loss's derivatives g1..g4 by logp, H, Hk and M, into
+#
+#     1[j=t] g1 + p_j (A + B l_j) + w_j p_j (C + D l_j)
+#     A = -g1 - g2 H - g4 M,  B = -g2,  C = g4 - g3 (L - Lk + Hk) / M,  D = -g3 / M.
+#
+# Hence a forward needs one read of the row (and a selection), a backward one read and one write, and eight numbers a
+# row are saved between them, never anything of size [n, V].
+#
+# Banned tokens (-inf) take part as a huge negative number: `exp` gives an exact 0 and `0 * x` stays 0, where -inf would
+# give NaN. A row in which every token is banned has no distribution: entropies and kept mass 0, log-prob -inf, no
+# gradient.
 
 from __future__ import annotations
 

@@ -1,14 +1,13 @@
-"""Which tokens a truncated entropy keeps, as one threshold per row.
+"""Which tokens a truncated entropy keeps, as one threshold per row; and the checks that every operation makes."""
 
-Every rule keeps the likeliest tokens of a row, so every rule comes down to a cut `tau` in that row: tokens above it
-stay, tokens below it go, and the tokens exactly at it (bf16 logits tie in their hundreds) share what is left. With
-`n` tokens tied at the cut of which the rule keeps `r`, each carries the weight `r / n`:
-
-    w_j = 1 if x_j > tau,  r / n if x_j = tau,  0 if x_j < tau.
-
-The sums below see only `r * exp(tau)`, so the value is the one of any tie order, exactly; the gradient is the mean of
-the gradients over all tie orders, hence deterministic and indifferent to how the vocabulary is numbered.
-"""
+# Every rule keeps the likeliest tokens of a row, so every rule comes down to a cut tau in that row: tokens above it
+# stay, tokens below it go, and the tokens exactly at it (bf16 logits tie in their hundreds) share the remaining places.
+# With n tokens tied at the cut of which the rule keeps r, each carries the weight r / n:
+#
+#     w_j = 1 if x_j > tau,  r / n if x_j = tau,  0 if x_j < tau.
+#
+# The sums see only r * exp(tau), so the value is that of any order of the ties, exactly; the gradient is the mean of
+# the gradients over all orders, hence deterministic and independent of how the vocabulary is numbered.
 
 from __future__ import annotations
 
@@ -65,7 +64,7 @@ class Support:
         require(self.crossing or self.top_p is not None, "crossing", "be True without `top_p`", self.crossing)
 
     def keeps_all(self, vocab: int) -> bool:
-        """Whether no token of a vocabulary of this size is dropped, whatever the logits."""
+        """Whether no token of a vocabulary of this size is dropped, for any logits."""
         return self.kept(vocab) == vocab and (self.top_p is None or (self.top_p == 1 and self.crossing))
 
     def kept(self, vocab: int) -> int:
@@ -163,7 +162,7 @@ def support_of(
     if clamp is None and top_k is None and top_p is None:
         return support
     if support is not None:
-        raise ValueError("`clamp`, `top_k` and `top_p` must not be given beside `support`, which is the same rule.")
+        raise ValueError("`clamp`, `top_k` and `top_p` must not be given together with `support`: it is the same rule.")
     return Support(clamp=clamp, top_k=top_k, top_p=top_p)
 
 

@@ -71,11 +71,11 @@ def token_stats(
         top_k: keep this many of the likeliest tokens instead.
         top_p: keep the smallest likeliest set with this probability instead, the crossing token included.
         support: the rule as a value instead, such as a measure's.
-        temperature: what the logits are divided by first.
+        temperature: divides the logits first.
         chunk_rows: rows worked on at a time; None picks by size. The result does not depend on it.
         overwrite: let the backward pass write the gradient over the logits, which halves the memory. Only for logits
             that nothing else reads afterwards, and that are not a leaf.
-        backend: the implementation (`ops._backend`); None takes the environment's choice, else the fastest.
+        backend: the implementation, see `available_backends`; None takes the environment's choice, else the fastest.
 
     Returns:
         `TokenStats` of tensors `[...]`, fp32 (float64 for float64 logits); empty for an empty batch.
@@ -108,7 +108,7 @@ def check_token_stats(
         logits: as in `token_stats`.
         targets: as in `token_stats`.
         support: the kept tokens; None keeps all.
-        temperature: what the logits are divided by.
+        temperature: divides the logits.
 
     Raises:
         TypeError: as in `token_stats`.
@@ -159,7 +159,7 @@ def token_entropies(logits: Tensor, *, support: Support | None = None, temperatu
     Args:
         logits: `[..., V]`, as in `token_stats`.
         support: the tokens that the clamped entropy keeps; None keeps all.
-        temperature: what the logits are divided by first.
+        temperature: divides the logits first.
 
     Returns:
         `TokenEntropies` of tensors `[...]`, fp32 (float64 for float64 logits).

@@ -1,19 +1,18 @@
 # Triton's own language is untyped, and Triton is optional: this file is checked by running it, not by types.
 # pyright: basic, reportMissingImports=false
 # ruff: noqa: N803 - constants of a kernel are written in capitals, as in Triton's own examples
-"""The arithmetic of `_rows` as Triton kernels: one program a row forward, one program a block of a row backward.
+"""The arithmetic of `_rows` as Triton kernels: one program a row forward, one program a block of a row backward."""
 
-The forward reads a row once (half precision) or about twice (fp32). While the one pass keeps a running maximum and the
-sums of the softmax, it also looks for the cut. Floats are mapped to unsigned integers in the same order ("codes"; 16
-bits suffice for bf16, 20 for fp16, 32 for fp32). A sample of the row brackets the code of the wanted rank. The pass
-counts the codes below the bracket, adds up what is above it, and makes a histogram of what is inside.
-
-    bins of one code each      the rank's bin is the cut; a bin's sum is count * exp(value), so nothing is read again
-    bins of several codes      the rank's bin is the next bracket: one more pass, now with bins of one code
-    rank outside the bracket   the side it is on is the next bracket: one more pass, never a wrong answer
-
-Sums run in one fp32 lane per column of the block and are added up as a tree.
-"""
+# The forward reads a row once (half precision) or about twice (fp32). While the one pass keeps a running maximum and
+# the sums of the softmax, it also looks for the cut. Floats are mapped to unsigned integers in the same order ("codes";
+# 16 bits suffice for bf16, 20 for fp16, 32 for fp32). A sample of the row brackets the code of the wanted rank. The
+# pass counts the codes below the bracket, adds up those above it, and makes a histogram of those inside.
+#
+#     bins of one code each      the rank's bin is the cut; a bin's sum is count * exp(value), so no second read
+#     bins of several codes      the rank's bin is the next bracket: one more pass, now with bins of one code
+#     rank outside the bracket   the side it is on is the next bracket: one more pass, never a wrong answer
+#
+# Sums run in one fp32 lane per column of the block and are added up as a tree.
 
 from __future__ import annotations
 
@@ -79,10 +78,12 @@ def forward_kernel(
         rank = vocab - tl.load(kept_ptr + row).to(tl.int64)
         step = vocab // SAMPLE
         if step > 0:
+            # One place in each of SAMPLE equal stretches, at a scattered offset: neighbouring tokens may be alike.
             places = tl.arange(0, SAMPLE)
             places = places * step + ((places * 40503) >> 4) % step
             codes = _code(tl.load(z_row + places).to(tl.float32), SHIFT)
             share = rank.to(tl.float32) / vocab
+            # Five standard deviations of the sample's count: the bracket almost never misses the wanted rank.
             slack = 5 * tl.sqrt(SAMPLE * share * (1 - share)) + 2
             first = tl.floor(SAMPLE * share - slack).to(tl.int32)
             last = tl.ceil(SAMPLE * share + slack).to(tl.int32)
@@ -99,6 +100,7 @@ def forward_kernel(
     moment_kept = tl.full((), 0.0, tl.float32)
     tau = tl.full((), 0.0, tl.float32)
     tie_weight = tl.full((), 1.0, tl.float32)
+    # The first pass reads the row for the sums too; any further one only searches for the cut.
     searching = tl.full((), 1, tl.int32)
     reading = tl.full((), 1, tl.int32)
     while searching == 1:
@@ -117,6 +119,7 @@ def forward_kernel(
             z = tl.load(z_row + start + columns, mask=inside, other=0.0).to(tl.float32)
             x = _exact_logits(z, scale)
             if reading == 1:
+                # A new maximum rescales all sums so far, since they are relative to the old one.
                 higher = tl.maximum(peak, tl.max(tl.where(inside, x, -1e30), 0))
                 drop = peak - higher
                 shrink = tl.exp(drop)
@@ -166,6 +169,7 @@ def forward_kernel(
                     # Codes that no logit has may not be numbers at all.
                     values = tl.where(weight > 0, _decode(low_code + bins.to(tl.uint32), SHIFT), 0.0)
                     values = _exact_logits(values, scale) - peak
+                    # exp of less than -104 is 0 in fp32; the bound keeps 0 * -1e30 out of the moment.
                     values = tl.where((weight > 0) & (values > -200), values, -200)
                     mass = weight.to(tl.float32) * tl.exp(values)
                     total_kept = tl.sum(total_above, 0) + tl.sum(mass, 0)

@@ -114,7 +114,7 @@ def _kept(z: Tensor, support: Support, scale: float) -> Tensor:
 
 
 def _or(tensor: Tensor | None, placeholder: Tensor) -> Tensor:
-    # The kernel does not read what its flags say is absent, but wants some pointer.
+    # A kernel does not read an argument whose flag is off, but it needs some pointer.
     return placeholder if tensor is None else tensor.contiguous()
 
 

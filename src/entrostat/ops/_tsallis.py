@@ -19,14 +19,14 @@ from entrostat.ops._token_stats import token_entropies
 
 
 def tsallis_entropy(logits: Tensor, *, q: float, temperature: float = 1.0) -> Tensor:
-    """Tsallis entropy of every token, from logits; `measures.tsallis` says what it is good for.
+    """Tsallis entropy of every token, from logits; see `measures.tsallis`.
 
         S_q = (1 - sum_j p_j^q) / (q (q - 1)),        S_1 = Shannon's,        p = softmax(logits / temperature)
 
     Args:
         logits: `[..., V]`, `V >= 2`; `-inf` bans a token.
         q: the index, positive.
-        temperature: what the logits are divided by first.
+        temperature: divides the logits first.
 
     Returns:
         `[...]`, fp32 (float64 for float64 logits), differentiable. 0 where every token is banned.

@@ -1,13 +1,12 @@
-"""`token_stats` where the vocabulary is cut over ranks, as Megatron cuts its head: same numbers, no logits exchanged.
+"""`token_stats` where the vocabulary is cut over ranks, as in Megatron's head: same numbers, no logits exchanged."""
 
-The formulas are those of `_rows`. A row's sums (of exp, of exp times logit, over all tokens and over the kept ones)
-are sums over ranks; its largest logit is the maximum over ranks; the cut is found by a radix selection (`_cut`). With
-these eight numbers a row known everywhere, each rank's gradient needs nothing from the others:
-
-    dloss/dx_j = 1[j = t] g1 + p_j (A + B l_j) + w_j p_j (C + D l_j)        for the rank's own tokens j.
-
-Rows are worked on a few at a time, but each collective carries all of them: their number does not depend on N.
-"""
+# The formulas are those of `_rows`. A row's sums (of exp, of exp times logit, over all tokens and over the kept ones)
+# are sums over ranks; its largest logit is the maximum over ranks; the cut is found by a radix selection (`_cut`). With
+# these eight numbers a row known everywhere, each rank's gradient needs nothing from the others:
+#
+#     dloss/dx_j = 1[j = t] g1 + p_j (A + B l_j) + w_j p_j (C + D l_j)        for the rank's own tokens j.
+#
+# Rows are worked on a few at a time, but each collective carries all of them: their number does not depend on N.
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from entrostat.errors import require
-from entrostat.ops._backend import copied_rows, row_slices, rule, stack_chunks
+from entrostat.ops._backend import copied_slices, rule, stack_chunks
 from entrostat.ops._rows import (
     BANNED,
     RowCoefficients,
@@ -103,7 +102,7 @@ def vocab_parallel_token_stats(
         clamp: share of the whole vocabulary to drop, `[0, 1)`.
         top_k: keep this many of the likeliest tokens instead.
         top_p: keep the smallest likeliest set with this probability instead, the crossing token included.
-        temperature: what the logits are divided by first.
+        temperature: divides the logits first.
 
     Returns:
         `TokenStats` of tensors `[...]`, fp32 (float64 for float64 logits), the same on every rank. Each rank must send
@@ -170,7 +169,7 @@ def _agree(
         raise problem
     table = torch.stack(gathered).cpu()
     if bool(table[:, 0].any()):
-        raise ValueError(f"rank {int(table[:, 0].argmax())} of the group rejected its input; its own error says why.")
+        raise ValueError(f"rank {int(table[:, 0].argmax())} of the group rejected its input; see the error there.")
     names = ("the number of rows", "the logits' dtype", "the settings", "the targets")
     for column, name in enumerate(names, start=2):
         values = table[:, column]
@@ -204,7 +203,7 @@ class _VocabParallel(torch.autograd.Function):
         place, owned = _own(targets, call.first, z.shape[-1])
         if letters.g1 is not None:
             letters = letters._replace(g1=torch.where(owned, letters.g1, 0))
-        for part in _parts(z):
+        for part in copied_slices(z):
             some = RowStats(*(value[part] for value in stats))
             backward_rows(z[part], out[part], place[part], some, _slice(letters, part), call.scale)
         return out.view(logits.shape), None, None
@@ -216,7 +215,7 @@ def _forward(z: Tensor, targets: Tensor, call: _Call) -> RowStats:
         return stack_chunks([], z)
 
     def rows(of: Callable[[Tensor, slice], Tensor]) -> Tensor:
-        return torch.cat([of(working_copy(z[part], call.scale), part) for part in _parts(z)])
+        return torch.cat([of(working_copy(z[part], call.scale), part) for part in copied_slices(z)])
 
     def reduced(tensor: Tensor, how: Any = dist.ReduceOp.SUM) -> Tensor:
         dist.all_reduce(tensor, op=how, group=call.group)
@@ -229,7 +228,7 @@ def _forward(z: Tensor, targets: Tensor, call: _Call) -> RowStats:
     place, owned = _own(targets, call.first, z.shape[-1])
 
     def sums(x: Tensor, part: slice) -> Tensor:
-        """Return what is summed over ranks, `[n, 5]`; the target's logit comes from the one rank that has it."""
+        """Return the terms of the sums over ranks, `[n, 5]`; the target's logit comes from the one rank that has it."""
         d = x - peak[part].unsqueeze(-1)
         e = d.exp()
         target = torch.where(owned[part], x.gather(-1, place[part].unsqueeze(-1)).squeeze(-1), 0)
@@ -258,10 +257,6 @@ def _own(targets: Tensor, first: int, size: int) -> tuple[Tensor, Tensor]:
     """Return where in this rank's shard each target lies, and whether it does."""
     place = targets - first
     return place.clamp(0, size - 1), (place >= 0) & (place < size)
-
-
-def _parts(z: Tensor) -> list[slice]:
-    return row_slices(len(z), copied_rows(z))
 
 
 # The cut of `_support` where each rank holds some of a row's tokens: a radix selection whose histograms are summed.

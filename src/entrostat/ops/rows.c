@@ -101,8 +101,8 @@ static float least_from(const float *x, int64_t n, float edge) {
 }
 
 /* The value of ascending rank `rank` (from 0) among x, known to lie in [low, high]: the largest t that at most `rank`
- * values are below. Guesses by interpolation, aimed to either side in turn, until one value is left between them; what
- * ties or gaps leave over, bisection on the keys finishes. Every step only counts. */
+ * values are below. Guesses by interpolation, aimed to either side in turn, until one value is left between the bounds;
+ * where ties or gaps stop that, bisection on the keys finishes. Every step only counts. */
 static float select_within(const float *x, int64_t n, int64_t rank, float low, float high) {
     int64_t below_low = 0, below_high = n; /* below_low <= rank < below_high; the value is in [low, high] */
     for (int guess = 0; guess < 16 && low < high && high - low < INFINITY; guess++) {
@@ -135,8 +135,8 @@ static float select_rank(const float *x, int64_t n, int64_t rank) {
     return low <= high ? select_within(x, n, rank, low, high) : NAN;
 }
 
-/* The same for a long row: a sample brackets the value, one pass counts what is below the bracket and copies what is
- * inside, and the rest is a selection among those few. A bracket that misses costs time, never exactness. */
+/* The same for a long row: a sample brackets the value, one pass counts the values below the bracket and copies those
+ * inside, and the rest is a selection among these few. A bracket that misses costs time, never exactness. */
 static float select_long(const float *x, int64_t n, int64_t rank, float *inside) {
     float sample[SAMPLE], low = -INFINITY, high = INFINITY;
     int64_t step = n / SAMPLE;
@@ -167,9 +167,9 @@ static double mass_above(const float *x, const float *e, int64_t n, float edge) 
     return total;
 }
 
-/* The lowest token of the nucleus: the least t above which there is less than `wanted` (of the mass relative to the
- * peak). Tokens less likely than (1 - top_p) / n
- * cannot hold 1 - top_p between them, so none of the nucleus is among them, and few are looked at. */
+/* The lowest token of the nucleus: the least t above which there is less than `top_p * z` (mass relative to the peak).
+ * Tokens less likely than (1 - top_p) / n cannot hold 1 - top_p together, so the nucleus has none of them, and only the
+ * few others are copied. */
 static float select_mass(const float *x, int64_t n, float peak, double z, double top_p, float *inside, float *e) {
     float least = peak + (float)log((1 - top_p) * z / (double)n) - 1e-3f;
     int64_t count = 0;
@@ -195,7 +195,7 @@ typedef struct {
     int64_t above, tied;
 } Sums;
 
-/* One pass of exponentials. `cut` and `watch` are constants where it is called, so each use has a loop of its own. */
+/* One pass of exponentials. Every caller passes `cut` and `watch` as constants, so the compiler makes a loop for each. */
 static inline __attribute__((always_inline)) Sums sum_row(
     const float *x, int64_t n, float peak, int cut, float tau, int watch, const float *watched) {
     Sums sums = {0};
@@ -261,7 +261,7 @@ void entrostat_forward(const void *z, int kind, int64_t stride, int64_t first, i
         range(x, n, &low, &peak);
         int64_t target = targets ? targets[row] : IGNORED;
         float target_x = target == IGNORED ? 0.0f : x[target];
-        if (peak <= BANNED / 2) { /* every token banned, but for NaN, which no comparison sees and which has to show */
+        if (peak <= BANNED / 2) { /* every token banned; a NaN, which no comparison finds, must show in the outputs */
             float nothing = 0;
             for (int64_t j = 0; j < n; j++) nothing = x[j] == x[j] ? nothing : NAN;
             for (int output = 0; output < OUTPUTS; output++) out[output][row] = nothing;
@@ -301,7 +301,7 @@ void entrostat_forward(const void *z, int kind, int64_t stride, int64_t first, i
     }
 }
 
-/* (a + b l + w (c + d l)) p * scale for one row, to fp32 or bf16; `cut` and `half` are constants where it is called. */
+/* (a + b l + w (c + d l)) p * scale for one row, to fp32 or bf16; every caller passes `cut` and `half` as constants. */
 static inline __attribute__((always_inline)) void write_row(
     const float *x, int64_t n, float scale, const float *k, int cut, int half, void *to) {
     float log_z = k[C_LOG_Z], tau = k[C_TAU];
