@@ -191,70 +191,56 @@ def _described(panel: Panel, middles: list[tuple[Group, Curve]]) -> str:
 class Still:
     """The large plot as a picture; places are percent of its width or height."""
 
-    shapes: list[tuple[str, int, str]]
-    """Kind, the recipe's colour, points as SVG writes them."""
+    shapes: list[tuple[str, str, str]]
+    """Kind, the class of the recipe's colour, points as SVG writes them."""
     up: list[tuple[float, str]]
     along: list[tuple[float, str]]
-    names: list[tuple[float, int, str]]
-    """Place at the right edge, the recipe's colour, its name."""
+    names: list[tuple[float, str, str]]
+    """Place at the right edge, the class of the recipe's colour, its name."""
     shade: float
     """How dark a band is."""
 
 
-@dataclasses.dataclass(frozen=True)
-class _Frame:
-    """Where a step and a value lie, in percent of the picture."""
-
-    last: int
-    low: float
-    high: float
-    log: bool
-
-    def x(self, step: float) -> float:
-        return 100 * step / (1.015 * self.last)
-
-    def y(self, value: float) -> float:
-        return 100 * (self.scaled(value) - self.low) / (self.high - self.low)
-
-    def scaled(self, value: float) -> float:
-        return math.log10(max(value, 1e-12)) if self.log else value
-
-
 def still(drawing: Drawing, groups: Sequence[Group], last: int) -> Still:
     """Return the picture of a plot over the steps up to `last`."""
-    frame = _frame(drawing, last)
 
-    def points(line: dict[str, object]) -> str:
+    def scaled(value: float) -> float:
+        return math.log10(max(value, 1e-12)) if drawing.log else value
+
+    values = [value for line in drawing.lines for value in line["y"] if value > 0 or not drawing.log]
+    low, high = scaled(min(values, default=1.0)), scaled(max(values, default=1.0))
+    room = 0.06 * (high - low) or 0.5 * abs(high) or 1.0
+    low, high = low - room, high + room
+
+    def across(step: float) -> float:
+        return 100 * step / (1.015 * last)
+
+    def up(value: float) -> float:
+        return 100 * (scaled(value) - low) / (high - low)
+
+    def points(line: dict[str, Any]) -> str:
         whole = unpacked(line)
         some = whole if line["kind"] in ("band", "half") else whole[:: 1 + len(whole) // _POINTS] + whole[-1:]
-        return " ".join(f"{WIDTH / 100 * frame.x(x):.0f},{HEIGHT * (1 - frame.y(y) / 100):.1f}" for x, y in some)
+        return " ".join(f"{WIDTH / 100 * across(x):.0f},{HEIGHT * (1 - up(y) / 100):.1f}" for x, y in some)
 
-    names: list[tuple[float, int, str]] = []
+    names: list[tuple[float, str, str]] = []
     floor = -math.inf
     medians = [line for line in drawing.lines if line["kind"] == "median"]
     for line in sorted(medians, key=lambda line: line["y"][-1]):
         group = groups[line["g"]]
-        floor = max(frame.y(line["y"][-1]), floor + _APART)
-        names.append((floor, group.color, label(group.label, limit=NAME)))
-    heights = _decades(frame) if frame.log else round_values(frame.low, frame.high, 4)
+        floor = max(up(line["y"][-1]), floor + _APART)
+        names.append((floor, group.style, label(group.label, limit=NAME)))
+    heights = _decades(low, high) if drawing.log else round_values(low, high, 4)
     return Still(
-        shapes=[(line["kind"], groups[line["g"]].color, points(line)) for line in drawing.lines],
-        up=[(frame.y(value), f"{value:g}") for value in heights],
-        along=[(frame.x(step), f"{step:g}") for step in round_values(0, last, 4)],
+        shapes=[(line["kind"], groups[line["g"]].style, points(line)) for line in drawing.lines],
+        up=[(up(value), f"{value:g}") for value in heights],
+        along=[(across(step), f"{step:g}") for step in round_values(0, last, 4)],
         names=names,
         shade=drawing.shade,
     )
 
 
-def _frame(drawing: Drawing, last: int) -> _Frame:
-    bare = _Frame(last, 0.0, 1.0, drawing.log)
-    heights = [bare.scaled(value) for line in drawing.lines for value in line["y"] if value > 0 or not drawing.log]
-    low, high = min(heights, default=0.0), max(heights, default=1.0)
-    room = 0.06 * (high - low) or 0.5 * abs(high) or 1.0
-    return _Frame(last, low - room, high + room, drawing.log)
-
-
-def _decades(frame: _Frame) -> list[float]:
-    powers = range(math.floor(frame.low), math.ceil(frame.high) + 1)
+def _decades(low: float, high: float) -> list[float]:
+    powers = range(math.floor(low), math.ceil(high) + 1)
     places = [times * 10.0**power for power in powers for times in (1, 2, 5)]
-    return [float(f"{value:.3g}") for value in places if frame.low <= math.log10(value) <= frame.high]
+    return [float(f"{value:.3g}") for value in places if low <= math.log10(value) <= high]

@@ -10,6 +10,9 @@ from entrostat.observe.analysis.findings import Alarm, alarms, end_mean, start_m
 from entrostat.observe.analysis.statistics import Estimate, estimate, mean, running_mean
 from entrostat.observe.report._load import Run
 
+_COLORS = 8
+_DASHES = ("solid", "dash", "dot")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Facts:
@@ -47,7 +50,7 @@ class Group:
     index: int
     """Its place among the recipes of the page."""
     color: int
-    """Number of its colour and line. The neutral first one is the baseline's; without a baseline it stays unused."""
+    """Number of its colour and line; without a baseline, the neutral first one stays unused."""
     label: str
     recipe: str
     description: str
@@ -57,6 +60,21 @@ class Group:
     """The numbers of every run that has steps."""
     final: list[Facts]
     """Those that count for the recipe's last values."""
+
+    @property
+    def slot(self) -> int:
+        """Number of its colour: past the last one, the same colours come dashed."""
+        return self.color % _COLORS
+
+    @property
+    def style(self) -> str:
+        """Class of the page that sets its colour."""
+        return f"r{self.slot}"
+
+    @property
+    def dash(self) -> str:
+        """Its line."""
+        return _DASHES[self.color // _COLORS % len(_DASHES)]
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -91,6 +92,11 @@ def story_of(runs: list[Run], jobs: Sequence[str] = ()) -> Story:
     last = max(1, reached)
     laws, tokens = group_laws(everyone), token_view(everyone)
     with_tokens = {index for index, *_ in tokens.runs} if tokens else set[int]()
+    samples: list[tuple[Group, Run, list[Sample]]] = []
+    for group in everyone:
+        if group.index not in with_tokens:
+            found = ((group, run, picked) for run in group.runs if (picked := chosen(last_samples(run))))
+            samples += itertools.islice(found, 1)  # of the first seed that has any
     return Story(
         groups=everyone,
         runs=runs,
@@ -118,7 +124,7 @@ def story_of(runs: list[Run], jobs: Sequence[str] = ()) -> Story:
         differences=difference_table(everyone, shown_ks),
         differ=sentences.differences(everyone, shown_ks),
         tokens=tokens,
-        samples=[found for group in everyone if group.index not in with_tokens and (found := _samples(group))],
+        samples=samples,
         facts=_facts(runs),
         settings=settings_table(everyone),
         jobs=list(jobs),
@@ -146,11 +152,6 @@ def _made(groups: Sequence[Group], runs: Sequence[Run]) -> list[str]:
         *sorted({visible(run.task, limit=80) for run in runs if run.task}),
         *sorted({visible(run.model, limit=80) for run in runs if run.model}),
     ]
-
-
-def _samples(group: Group) -> tuple[Group, Run, list[Sample]] | None:
-    # Those of the first seed that has any.
-    return next(((group, run, picked) for run in group.runs if (picked := chosen(last_samples(run)))), None)
 
 
 def _facts(runs: Sequence[Run]) -> dict[str, list[str]]:

@@ -50,8 +50,8 @@ class Row(NamedTuple):
 
     head: str
     cells: list[Cell]
-    color: int | None = None
-    """Of its recipe."""
+    style: str = ""
+    """Class that sets the colour of its recipe."""
 
 
 class Table(NamedTuple):
@@ -94,7 +94,7 @@ def final_table(groups: Sequence[Group], ks: Sequence[str]) -> Table:
         Row(
             label(group.label),
             [_mean_cell(estimate(map(column.value, group.final)), column.form) for column in shown],
-            group.color,
+            group.style,
         )
         for group in groups
     ]
@@ -120,7 +120,7 @@ def seed_table(groups: Sequence[Group], ks: Sequence[str]) -> Table:
         Row(
             f"{label(group.label)}, seed {facts.run.seed}",
             [Cell(write[column.form](column.value(facts))) for column in shown],
-            group.color,
+            group.style,
         )
         for group in groups
         for facts in group.facts
@@ -149,7 +149,7 @@ def difference_table(groups: Sequence[Group], ks: Sequence[str]) -> Table:
             Row(
                 label(group.label),
                 [Cell(str(len(seeds(base) & seeds(group)))), *(cell(group, column) for column in shown)],
-                group.color,
+                group.style,
             )
             for group in compared(groups)
         ],
@@ -162,7 +162,7 @@ def law_table(laws: Sequence[GroupLaw]) -> Table:
     return Table(
         "The fitted law of each recipe",
         titles,
-        [Row(label(law.group.label), _law_cells(law), law.group.color) for law in laws if law.fitted or law.refused],
+        [Row(label(law.group.label), _law_cells(law), law.group.style) for law in laws if law.fitted or law.refused],
     )
 
 

@@ -19,9 +19,6 @@ from entrostat.observe.text import label
 
 _HERE = Path(__file__).parent
 _CURVES = (PLOTS, _HERE / "lines.js", _HERE / "steps.js", _HERE / "page.js")
-_COLORS = 8
-_DASHES = ("solid", "dash", "dot")
-"""Past the last colour, the same colours come dashed."""
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "pentagon")
 
 
@@ -67,7 +64,7 @@ def report_page(paths: AnyPath | Sequence[AnyPath], *, scripts: Sequence[str] = 
 def _page(story: Story, plotly: str, more: Sequence[str] = ()) -> str:
     from markupsafe import Markup, escape
 
-    marked = [Markup('<b class="name {}">{}</b>').format(_style(one.color), label(one.label)) for one in story.groups]
+    marked = [Markup('<b class="name {}">{}</b>').format(one.style, label(one.label)) for one in story.groups]
 
     def named(sentence: str) -> Markup:
         return escape(sentence).format(*marked)
@@ -92,8 +89,6 @@ def _page(story: Story, plotly: str, more: Sequence[str] = ()) -> str:
         story=story,
         named=named,
         plain=plain,
-        style=_style,
-        dash=_dash,
         text=_answers,
         rules=findings,
         held=HELD,
@@ -102,23 +97,14 @@ def _page(story: Story, plotly: str, more: Sequence[str] = ()) -> str:
     )
 
 
-def _style(color: int | None) -> str:
-    """Return the class that sets a recipe's colour."""
-    return "" if color is None else f"r{color % _COLORS}"
-
-
-def _dash(color: int) -> str:
-    return _DASHES[color // _COLORS % len(_DASHES)]
-
-
 def _look(group: Group) -> dict[str, Any]:
     # Plotly reads names as markup, so they are escaped for it.
     return {
         "name": html.escape(label(group.label)),
         "short": html.escape(label(group.label, limit=NAME)),
-        "slot": group.color % _COLORS,
-        "dash": _dash(group.color),
-        "symbol": _SYMBOLS[group.color % _COLORS],
+        "slot": group.slot,
+        "dash": group.dash,
+        "symbol": _SYMBOLS[group.slot],
     }
 
 
