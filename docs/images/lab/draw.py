@@ -30,6 +30,7 @@ IMAGES = {
     "one-step-right": "Adam: the right token",
     "one-step-removed": "Adam: the tokens a clamp removes",
     "covariance": "Which rewarded tokens raise the entropy",
+    "flow-matching": "Nine samples in ten are bad: the mass that a flow ends with near them",
     "toy-15": "15 right of 100000",
     "toy-10": "10 right of 100000",
     "toy-5": "5 right of 100000",

@@ -169,7 +169,7 @@ def adrpo_flow_matching(quick: bool) -> Outcome:
         remarks=(
             "One dimension, exact minimiser at every point: 90 % of the samples are near -2 (reward 0), 10 % near 2 "
             "(reward 1); the reference is a standard normal. A weighting sharp enough (exp(6 reward)) avoids the bad "
-            "samples as well, by not counting them. Which method has the better reward at equal distance from the "
-            "reference is not tested: where the samples are the reference's own, the two differ little."
+            "samples as well, by not counting them. Which method has more reward at the same distance from the "
+            "reference is not tested."
         ),
     )
