@@ -1,4 +1,4 @@
-"""What cannot be a problem gets one sentence, whichever public function it is given to."""
+"""Every public function rejects an impossible problem with one sentence."""
 
 from __future__ import annotations
 
@@ -85,19 +85,19 @@ NEGATIVE_BONUS: dict[str, Given] = {
 
 
 def sentence(given: Given) -> str:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011  the sentence is what is looked at
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  the message is checked below
         given()
-    said = str(caught.value)
-    assert said.startswith("`")
-    assert ", got " in said
-    assert "\n" not in said
-    return said
+    message = str(caught.value)
+    assert message.startswith("`")
+    assert ", got " in message
+    assert "\n" not in message
+    return message
 
 
 @pytest.mark.parametrize("name", ONE_ACTION)
 def test_one_action_leaves_nothing_to_choose(name: str) -> None:
-    said = sentence(ONE_ACTION[name])
-    assert "at least two" in said or "at least 2" in said
+    message = sentence(ONE_ACTION[name])
+    assert "at least two" in message or "at least 2" in message
 
 
 @pytest.mark.parametrize("name", NO_OPTIMAL)
@@ -107,8 +107,8 @@ def test_without_an_optimal_action_there_is_nothing_to_find(name: str) -> None:
 
 def test_unreachable_states_are_named() -> None:
     start = torch.tensor([1.0, 0.0])
-    said = sentence(lambda: loop(start=start, successors=torch.full((2, 2), END)))
-    assert "unreachable states [1]" in said
+    message = sentence(lambda: loop(start=start, successors=torch.full((2, 2), END)))
+    assert "unreachable states [1]" in message
     blocked = torch.tensor([[False, True], [True, True]])
     assert "unreachable states [1]" in sentence(lambda: loop(start=start, mask=blocked))
     apart = torch.eye(2).unsqueeze(1).expand(2, 2, 2)
@@ -116,15 +116,15 @@ def test_unreachable_states_are_named() -> None:
 
 
 @pytest.mark.parametrize("name", FORBIDDEN)
-def test_a_mask_that_forbids_everything_is_refused(name: str) -> None:
-    said = sentence(FORBIDDEN[name])
-    assert any(rule in said for rule in ("allow", "permit", "at least 1"))
+def test_a_mask_that_forbids_everything_is_rejected(name: str) -> None:
+    message = sentence(FORBIDDEN[name])
+    assert any(rule in message for rule in ("allow", "permit", "at least 1"))
 
 
 @pytest.mark.parametrize("name", NO_BONUS)
-def test_a_coefficient_of_zero_or_less_is_refused(name: str) -> None:
-    said = sentence(NO_BONUS[name])
-    assert "`coef`" in said or "`temperature`" in said
+def test_a_coefficient_of_zero_or_less_is_rejected(name: str) -> None:
+    message = sentence(NO_BONUS[name])
+    assert "`coef`" in message or "`temperature`" in message
 
 
 @pytest.mark.parametrize("name", NEGATIVE_BONUS)

@@ -52,7 +52,7 @@ def test_the_space_is_as_large_as_the_docstring_of_load_says(answers) -> None:
     assert sum(len(set(itertools.permutations(numbers))) for numbers, _ in answers) == 11876
 
 
-def test_right_answers_score_one_whatever_the_order_of_the_numbers(answers) -> None:
+def test_right_answers_score_one_for_any_order_of_the_numbers(answers) -> None:
     for (numbers, target), texts in answers.items():
         for text, _ in texts[::3]:
             assert score(Problem(numbers[::-1], target), text) == 1.0
@@ -231,7 +231,7 @@ def retargeted(problem: Problem, text: str) -> Problem:
 
 @pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_verdicts_on_expressions_are_those_of_reasoning_gym(count: int) -> None:
-    # reasoning-gym evaluates what it is given: only ever pass it text built by this file.
+    # reasoning-gym evaluates its input as Python: only ever pass it text built by this file.
     gym = pytest.importorskip("reasoning_gym", reason="reasoning-gym (the gym extra) is not installed")
     judge = gym.create_dataset("countdown", size=1, seed=0)
     verdicts = {0.0: 0, 1.0: 0}
@@ -250,7 +250,7 @@ def test_splits_are_disjoint_up_to_the_order_of_the_numbers() -> None:
     assert len(set(keys["validation"])) == len(keys["validation"]) == 128
     assert len(set(keys["test"])) == len(keys["test"]) == 192
     assert len(set(load("train"))) == len(load("train")) == 2048
-    # Training sees a good half of what is left, and about a fifth of its prompts: it is not exhausted.
+    # Training sees a good half of the rest, and about a fifth of its prompts: it is not exhausted.
     assert len(set(keys["train"])) == 1209
 
 
@@ -285,7 +285,7 @@ def test_prompts_show_the_numbers_in_their_own_order() -> None:
         ((1, 2), True, TypeError, "`target` must be an integer"),
     ],
 )
-def test_impossible_problems_are_refused(numbers, target, error, message) -> None:
+def test_impossible_problems_are_rejected(numbers, target, error, message) -> None:
     with pytest.raises(error, match=message):
         Problem(numbers, target)
 

@@ -1,4 +1,4 @@
-"""The parser of hostile text: it takes arithmetic, refuses all else, never raises and never takes long."""
+"""The parser of hostile text: it accepts arithmetic, rejects all else, never raises and is never slow."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:24]))
-def test_everything_else_is_refused(text: str) -> None:
+def test_everything_else_is_rejected(text: str) -> None:
     assert parse(text) is None
 
 

@@ -1,4 +1,4 @@
-"""pass@k is what it says: a count over subsets, and unbiased."""
+"""pass@k is a count over subsets, and unbiased."""
 
 from __future__ import annotations
 
@@ -58,6 +58,6 @@ def test_the_mean_and_its_error_are_over_problems() -> None:
         ([1], 0, 1, ValueError, "`samples` must be at least 1"),
     ],
 )
-def test_impossible_counts_are_refused(correct, samples, k, error, message) -> None:
+def test_impossible_counts_are_rejected(correct, samples, k, error, message) -> None:
     with pytest.raises(error, match=message):
         pass_at_k(correct, samples=samples, k=k)

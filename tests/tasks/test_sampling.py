@@ -110,7 +110,7 @@ def test_no_prompts_give_no_completions(model, tokenizer) -> None:
         ("temperature", float("nan"), ValueError),
     ],
 )
-def test_impossible_settings_are_refused(model, tokenizer, setting: str, value: float, error: type) -> None:
+def test_impossible_settings_are_rejected(model, tokenizer, setting: str, value: float, error: type) -> None:
     settings = {"samples": 1, "max_new_tokens": 1, "seed": 0, setting: value}
     with pytest.raises(error, match=f"`{setting}` must be"):
         sample(model, tokenizer, PROMPTS, **settings)

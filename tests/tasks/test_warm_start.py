@@ -1,4 +1,4 @@
-"""The shipped warm start is what its record says, and can be made again."""
+"""The shipped warm start agrees with its record, and can be made again."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_training_is_repeatable_bit_for_bit() -> None:
 
 
 @pytest.mark.parametrize("setting", ["steps", "batch_size", "warmup"])
-def test_impossible_settings_are_refused(setting: str) -> None:
+def test_impossible_settings_are_rejected(setting: str) -> None:
     with pytest.raises(ValueError, match=f"`{setting}` must be at least 1"):
         WarmStart(**{setting: 0})
 

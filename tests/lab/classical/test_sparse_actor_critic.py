@@ -57,7 +57,7 @@ def test_bad_input():
         SparseActorCritic().train("Pendulum-v1", steps=100, seed=0)
 
 
-def test_without_gymnasium_one_sentence_says_what_to_install(monkeypatch):
+def test_without_gymnasium_one_sentence_names_the_extra_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "gymnasium", None)
     with pytest.raises(ModuleNotFoundError, match="install entrostat with its `lab` extra"):
         SparseActorCritic().train("Pendulum-v1", steps=600, seed=0)

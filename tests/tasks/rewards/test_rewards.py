@@ -95,7 +95,7 @@ def test_a_comparison_that_hangs_is_ended_and_the_next_one_is_judged() -> None:
         assert verifier.same(r"\sqrt{4}", "2")
 
 
-def test_the_other_process_refuses_to_evaluate() -> None:
+def test_the_other_process_never_evaluates_text() -> None:
     import subprocess
     import sys
 
