@@ -113,6 +113,12 @@ def test_a_recipe_that_the_embedded_job_cannot_build_is_listed_all_the_same(caps
     cli.app(["recipes", "--json"], standalone_mode=False)
     listed = json.loads(capsys.readouterr().out)
     assert {"entropy_floor", "bare", "aent"} <= {entry["name"] for entry in listed}
+    cli.app(["recipes"], standalone_mode=False)
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "(no settings for the embedded job) A floor without a default." in lines["entropy_floor"]
+    assert "no settings" not in lines["siren"]
+    with pytest.raises(ValueError, match="needs `coef`, `target`"):
+        Job().with_recipes(["entropy_floor"]).recipes[0].build()
 
 
 def test_every_paper_is_read_whole_and_named_by_a_recipe() -> None:

@@ -77,8 +77,9 @@ def recipes(name: Annotated[str | None, typer.Argument(help="Show one recipe.")]
         return
     table = Table("recipe", "acts on", "what it does", "paper", box=None, pad_edge=False)
     for entry in described:
-        # On a narrow terminal only the summary is cut.
-        summary = Text(entry["summary"], no_wrap=True, overflow="ellipsis")
+        # On a narrow terminal only the summary is cut; a note before it is not.
+        note = "(no settings for the embedded job) " if entry["embedded"] is None else ""
+        summary = Text(note + entry["summary"], no_wrap=True, overflow="ellipsis")
         table.add_row(entry["name"], entry["acts_on"], summary, entry["url"].removeprefix("https://"))
     for column in (0, 1, 3):
         table.columns[column].no_wrap = True
