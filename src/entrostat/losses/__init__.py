@@ -1,10 +1,9 @@
 """Losses per token, and the one reduction to a scalar. Hosts with a loss of their own do not need these."""
 
-from entrostat.losses._advantage_coefficient import advantage_coefficient
 from entrostat.losses._clipped_surrogate import TokenLoss, clipped_surrogate
-from entrostat.losses._peak_weights import peak_weights
 from entrostat.losses._reduce import Tally, token_mean
 from entrostat.losses._sequence_entropy import SequenceEstimator, sequence_entropy, sequence_entropy_surrogate
+from entrostat.losses._weights import advantage_coefficient, peak_weights
 
 __all__ = [
     "SequenceEstimator",

@@ -1,6 +1,6 @@
 """Masked sum and token count: the only ways in which a mean over tokens is formed, exact under any split.
 
-A batch is split twice before anybody sees its mean: into micro-batches and over ranks. The mean of the parts' means
+A batch is split twice before its mean is formed: into micro-batches and over ranks. The mean of the parts' means
 weighs a token by the size of its part; adding sums and counts, and dividing once at the end, does not. "Exact"
 means up to the rounding of addition: of float64 in `Tally`, which measures, of the loss's dtype in `token_mean`.
 """

@@ -39,7 +39,7 @@ BANNED = -1e30
 
 
 class RowStats(NamedTuple):
-    """One value per row, each `[n]`: the outputs, and what the backward pass needs."""
+    """One value per row, each `[n]`: the outputs and the numbers that the backward pass needs."""
 
     logprobs: Tensor
     entropy: Tensor

@@ -51,7 +51,7 @@ Sum = Callable[[Tensor], Tensor]
 """Adds a tensor up over ranks, in place, and returns it."""
 
 Rows = Callable[[Callable[[Tensor, slice], Tensor]], Tensor]
-"""Applies a function to the working copy of a few rows at a time, and joins what it returns."""
+"""Applies a function to the working copy of a few rows at a time, and joins the results."""
 
 
 class _Call(NamedTuple):
