@@ -167,7 +167,7 @@ def test_a_damaged_file(job: Path, name: str, damage: str) -> None:
         if damage in FATAL and name in READ[command]:
             assert code == 2, (command, name, damage)
         if code:
-            clear = (name, "A run would start", "holds no", "is missing or damaged", "unknown recipe", "`")
+            clear = (name, "A run would start", "holds no", "is missing: ", "unknown recipe", "`")
             assert any(words in said for words in clear), (command, said)
 
 
