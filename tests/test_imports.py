@@ -119,9 +119,10 @@ def test_the_report_needs_no_torch(tmp_path: Path) -> None:
     ("arguments", "extra"),
     [
         (["recipes"], "torch"),
-        (["run", "--print-config"], "torch"),
-        (["calibrate"], "torch"),
-        (["lab"], "torch"),
+        (["run", "--print-config"], "run"),
+        (["calibrate"], "run"),
+        (["lab"], "lab"),
+        (["cite", "."], "torch"),
         (["bench"], "torch"),
         (["report", "."], "report"),
     ],
@@ -130,7 +131,7 @@ def test_a_command_that_needs_an_extra_says_so(arguments: list[str], extra: str)
     done = bare(CLI, *arguments)
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
-    assert line.startswith("error: ")
+    assert line.startswith(f"error: `entrostat {arguments[0]}` needs ")
     assert line.endswith(f": pip install 'entrostat[{extra}]'")
 
 

@@ -118,13 +118,18 @@ _EXTRAS = {
 """Optional packages and the extra that brings each; pyproject.toml has their versions."""
 
 
-def missing_package(needed_by: str, error: ModuleNotFoundError) -> str:
+def missing_package(needed_by: str, error: ModuleNotFoundError, extra: str = "") -> str:
     """Word the absence of a package: who needs it, and how to install it.
+
+    Args:
+        needed_by: a name or a command.
+        error: the failed import.
+        extra: the extra that brings everything for it; the package's own if empty.
 
     Example:
         >>> missing_package("entrostat.recipes", ModuleNotFoundError(name="torch"))
         "entrostat.recipes needs torch: pip install 'entrostat[torch]'"
     """
     package = (error.name or "").partition(".")[0]
-    extra = _EXTRAS.get(package)
+    extra = extra or _EXTRAS.get(package, "")
     return f"{needed_by} needs {package}: pip install " + (f"'entrostat[{extra}]'" if extra else package)

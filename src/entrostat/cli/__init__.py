@@ -18,7 +18,13 @@ from entrostat.errors import missing_package
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    # Plain help: the pretty one imports a Markdown parser, which takes longer than everything else together.
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 120},
+)
 for command in (run, watch, report, diagnose, calibrate, recipes, cite, lab, bench, doctor):  # as `--help` lists them
     app.command()(command)
 
@@ -38,6 +44,10 @@ def options(
     """Take the options that stand before a command."""
 
 
+# Commands that need more than the package which turned out to be missing first.
+_EXTRAS = {"run": "run", "calibrate": "run", "lab": "lab", "report": "report"}
+
+
 def main() -> None:
     """Run the command line; a mistake in the input, or a missing package, ends with one sentence and exit code 2."""
     try:
@@ -49,7 +59,8 @@ def main() -> None:
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return missing_package(f"`entrostat {' '.join(sys.argv[1:2])}`", error)
+        command = " ".join(sys.argv[1:2])
+        return missing_package(f"`entrostat {command}`", error, _EXTRAS.get(command, ""))
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror.lower()}."
     return str(error)

@@ -19,7 +19,7 @@ def report(
     directories: Directories,
     out: Annotated[Path | None, typer.Option(help="File to write; report.html in the first directory.")] = None,
 ) -> None:
-    """Write the report of finished or unfinished runs, from their records alone."""
+    """Write the report of some runs, finished or not, from their records."""
     from entrostat.observe.report import write_report
 
     print(f"Report: {write_report(directories, out or directories[0] / 'report.html')}")
@@ -31,7 +31,7 @@ def diagnose(
     ],
     json: Json = False,
 ) -> None:
-    """Find out what is wrong with a run from its log alone, and say what to try next."""
+    """Find out what is wrong with a run from its log, and what to try next."""
     from entrostat.observe.diagnose import diagnose_run
 
     found = diagnose_run(run)
@@ -43,7 +43,7 @@ def diagnose(
 
 def cite(directories: Directories, json: Json = False) -> None:
     """Print the BibTeX entries of the papers that some runs used."""
-    from entrostat import recipes as registry
+    import entrostat.recipes as registry
     from entrostat.jobs.runs import run_directories
 
     used: set[str] = set()
@@ -60,11 +60,11 @@ def cite(directories: Directories, json: Json = False) -> None:
 
 
 def recipes(name: Annotated[str | None, typer.Argument(help="Show one recipe.")] = None, json: Json = False) -> None:
-    """List the recipes, one to a line, or show one: equations, parameters, defaults, needs, paper."""
+    """List the recipes, or show one with its parameters and paper."""
     from rich.table import Table
     from rich.text import Text
 
-    from entrostat import recipes as registry
+    import entrostat.recipes as registry
 
     names = registry.names()
     chosen = names if name is None else [find_name("recipe", name, names)]
@@ -117,7 +117,7 @@ def calibrate(
     out: Annotated[Path | None, typer.Option(help="Write a page with the picture.")] = None,
     json: Json = False,
 ) -> None:
-    """Measure a model's entropy on its own rollouts and propose band, clamp and coefficient. Nothing is trained."""
+    """Propose band, clamp and coefficient from a model's own rollouts. Nothing is trained."""
     from rich.console import Console
 
     from entrostat.observe.calibrate import calibrate as measure
@@ -145,10 +145,10 @@ def lab(
     report: Annotated[Path | None, typer.Option(help="Directory for a page with every plot.")] = None,
     json: Json = False,
 ) -> None:
-    """List what the lab can check, or check it: theory and classical methods on problems small enough to be exact."""
+    """List or check claims on problems small enough to be exact. Theory and classical methods."""
     from rich.table import Table
 
-    from entrostat import lab as laboratory
+    import entrostat.lab as laboratory
 
     names = laboratory.names()
     if claim is None and not all_claims:
@@ -188,7 +188,7 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Three small cases, under a minute.")] = False,
     json: Json = False,
 ) -> None:
-    """Time and memory of the entropy operations on this machine, against the published algorithm and the host's."""
+    """Measure time and memory of the entropy operations. The published algorithm and the host's run beside ours."""
     from entrostat.jobs import bench as benchmark
 
     if out is not None:
@@ -197,7 +197,7 @@ def bench(
 
 
 def doctor(json: Json = False) -> None:
-    """Show what is installed, which hook is live, and which versions are supported."""
+    """Show what is installed, and which hook is live."""
     from rich.markup import escape
     from rich.table import Table
 

@@ -35,7 +35,7 @@ def run(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Train with several recipes side by side and write a report: the main job."""
+    """Train with several recipes side by side and write a report."""
     from entrostat.integrations.sources import avoid_unknown_hub
     from entrostat.jobs import settings
     from entrostat.jobs.runs import JobDirectory, require_trackers

@@ -25,7 +25,7 @@ def watch(
     port: Annotated[int, typer.Option(help="Port of the page; 0 takes a free one.")] = 0,
     json: Json = False,
 ) -> None:
-    """Follow runs while they go on: their main curves in the terminal, and on a local page if asked."""
+    """Follow runs in the terminal, and on a local page if asked."""
     from entrostat.observe.watch import Follower, Page
 
     require(0.1 <= every <= 3600, "every", "lie in [0.1, 3600] seconds", every)
