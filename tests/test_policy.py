@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import re
@@ -69,6 +70,42 @@ def test_the_command_line_has_these_commands_and_options() -> None:
         "job_file", "recipe", "seeds", "steps", "model", "out", "report_to", "resume", "print_config",
         "dry_run", "json",
     }  # fmt: skip
+
+
+def modules() -> dict[str, Path]:
+    """Return the package's modules by their dotted names."""
+    source = Path(entrostat.__file__).parent
+    found: dict[str, Path] = {}
+    for path in source.rglob("*.py"):
+        parts = path.relative_to(source.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imported_modules(path: Path, known: set[str]) -> set[str]:
+    """Return the modules of the package that a file imports, wherever in the file."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # `from package import module` imports a module too, and `from module import _name` a private name.
+            whole = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in known or "._" in name else node.module for name in whole}
+    return {name for name in found if name.startswith("entrostat.")}
+
+
+def test_what_is_private_is_imported_only_inside_its_package() -> None:
+    known = modules()
+    bad: list[str] = []
+    for importer, path in known.items():
+        for name in imported_modules(path, set(known)):
+            parts = name.split(".")
+            for depth, part in enumerate(parts):
+                owner = ".".join(parts[:depth])
+                if part.startswith("_") and not f"{importer}.".startswith(f"{owner}."):
+                    bad.append(f"{importer} imports {name}")
+    assert not bad, "publish it in the package that holds it:\n" + "\n".join(sorted(bad))
 
 
 def tracked_text() -> list[Path]:
