@@ -155,7 +155,7 @@ def test_the_state_of_another_recipe_is_refused(checkpoint: Path) -> None:
 @pytest.mark.train
 def test_the_state_of_another_program_is_refused(checkpoint: Path) -> None:
     (checkpoint / STATE_FILE).write_text(json.dumps({"entropy_coef": 0.1, "last_world_entropy": 0.3}))
-    assert_refused(checkpoint, "must have the fields .*'regulator'.* found .*'entropy_coef'")
+    assert_refused(checkpoint, "must have the fields .*'control'.* found .*'entropy_coef'")
 
 
 @pytest.mark.train
