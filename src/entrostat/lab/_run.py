@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from entrostat.errors import unknown_name
+from entrostat.errors import find_name
 from entrostat.lab import classical
 from entrostat.lab._claim import Checked, Claim
 from entrostat.lab.classical import (
@@ -42,14 +42,12 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Claim:
-    """Return the claim of this name.
+    """Return the claim of this name; case does not matter, nor whether it has `-` or `_`.
 
     Raises:
         ValueError: there is none; the nearest name is suggested.
     """
-    if name not in _CLAIMS:
-        raise unknown_name("claim", name, names())
-    return _CLAIMS[name]
+    return _CLAIMS[find_name("claim", name, names())]
 
 
 def run_claim(claim: Claim, *, quick: bool = False) -> Checked:

@@ -18,9 +18,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, Literal, cast, get_args
+from typing import Final, Literal, cast
 
-from entrostat.errors import require, require_count, sentence, unknown_name
+from entrostat.errors import require, require_choice, require_count, sentence
 
 PROBLEMS_FILE: Final = Path(__file__).parent / "data" / "countdown.jsonl"
 """The shipped problems, written by ``python -m entrostat.tasks.make_countdown``."""
@@ -193,8 +193,7 @@ def load(split: Split) -> tuple[Problem, ...]:
         >>> len(load("train")), len(load("validation")), len(load("test"))
         (2048, 128, 192)
     """
-    if split not in get_args(Split):
-        raise unknown_name("split", split, get_args(Split))
+    require_choice("split", split, Split)
     lines = PROBLEMS_FILE.read_text(encoding="utf-8").splitlines()
     rows = [row for row in map(json.loads, lines) if row["split"] == split]
     return tuple(Problem(tuple(row["numbers"]), row["target"]) for row in rows)

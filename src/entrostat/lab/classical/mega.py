@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from entrostat.errors import require, require_finite, sentence
+from entrostat.errors import require, require_choice, require_finite
 from entrostat.lab._claim import Outcome, Plot, Series, claim
 
 Rule = Literal["mega", "diverse", "achieved"]
@@ -75,8 +75,7 @@ def goal_probabilities(log_density: Tensor, achievable: Tensor, *, rule: Rule = 
         >>> goal_probabilities(torch.tensor([0.0, -3.0, -9.0]), torch.tensor([True, True, False])).tolist()
         [0.0, 1.0, 0.0]
     """
-    if rule not in get_args(Rule):
-        raise ValueError(sentence("rule", f"be one of {', '.join(get_args(Rule))}", rule))
+    require_choice("rule", rule, Rule)
     shape = tuple(log_density.shape)
     require(achievable.shape == log_density.shape, "achievable", f"have shape {shape}", tuple(achievable.shape))
     require(bool(achievable.any()), "achievable", "hold at least one candidate", "none", "Lower the cutoff.")
@@ -150,8 +149,7 @@ class RarePrompts:
     def __post_init__(self) -> None:
         require(0 <= require_finite("cutoff", self.cutoff) < 1, "cutoff", "lie in [0, 1)", self.cutoff)
         require(require_finite("bandwidth", self.bandwidth) > 0, "bandwidth", "be positive", self.bandwidth)
-        if self.rule not in get_args(Rule):
-            raise ValueError(sentence("rule", f"be one of {', '.join(get_args(Rule))}", self.rule))
+        require_choice("rule", self.rule, Rule)
 
     def probabilities(self, solved: Tensor, tried: Tensor, embeddings: Tensor, wanted: Tensor | None = None) -> Tensor:
         """Return the probability to draw each prompt next.

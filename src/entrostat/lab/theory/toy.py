@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from entrostat.errors import require, require_count, require_finite
+from entrostat.errors import require, require_choice, require_count, require_finite
 
 # Tokens that start equal and never pay stay equal for ever: their gradients are the same. With `levels` the Zipf law
 # has steps, and each level of equal tokens is one column with a multiplicity. That is exact, and its cost does not
@@ -117,7 +117,7 @@ def run_toy(toy: Toy, method: Method, seed: int) -> Curve:
 
 def run_toys(toy: Toy, method: Method, seeds: Sequence[int]) -> list[Curve]:
     """Train one policy per seed; with levels side by side, which costs little more than one alone."""
-    require(method in METHODS, "method", f"be one of {', '.join(METHODS)}", method)
+    require_choice("method", method, Method)
     require(len(seeds) > 0, "seeds", "name at least one seed", list(seeds))
     if toy.levels:
         return _run(toy, method, seeds)

@@ -12,6 +12,7 @@ from typing import Any
 
 from entrostat.lab._claim import Outcome, Plot, Series, claim
 from entrostat.lab.theory.toy import METHODS, Curve, Method, Toy, run_toys
+from entrostat.observe.analysis.statistics import student_t
 
 OPTIMAL = (15, 10, 5, 1)
 ENTROPY_HELPS = {15: True, 10: True, 5: False, 1: False}
@@ -64,19 +65,14 @@ def margin(found: Finals) -> float:
     return min(parts(found).values())
 
 
-# Student's t at 97.5 % by degrees of freedom.
-_T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
-
-
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return mean and half width of the 95 % interval over at most ten seeds.
+    """Return mean and half width of Student's 95 % interval over two seeds or more.
 
     Example:
         >>> interval([1.0, 2.0, 3.0])
-        (2.0, 2.484338...)
+        (2.0, 2.484137...)
     """
-    half = _T[len(values) - 1] * statistics.stdev(values) / math.sqrt(len(values))
-    return statistics.mean(values), half
+    return statistics.mean(values), student_t(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
 
 
 # The paper's first figure, reconstructed: clamped bonus > full bonus > none, until right tokens are too rare.
