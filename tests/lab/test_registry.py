@@ -33,6 +33,13 @@ def test_an_unknown_name_suggests_the_nearest_one() -> None:
         lab.get("one_step_polic")
 
 
+def test_an_unknown_name_on_the_command_line_is_one_sentence() -> None:
+    done = subprocess.run([sys.executable, "-m", "entrostat.lab", "nothing"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "unknown claim 'nothing'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_one_claim_from_the_command_line(tmp_path: Path) -> None:
     pytest.importorskip("plotly")
     command = [
