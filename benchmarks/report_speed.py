@@ -31,7 +31,7 @@ RECIPES = ("none", "entropy_bonus", "aent", "skywork", "clip_higher")
 TOKENS = 40
 FLAGS = ("no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking")
 SIGNS = {"seen": ".still polyline", "ready": "#plot-entropy .js-line"}
-"""What shows that the first curves are on the screen: as a still picture, then as a plot that answers."""
+"""Signs that the first curves are on the screen: as a still picture, then as a plot that answers."""
 WATCH = """
 const found = new Set();
 new MutationObserver(() => {
@@ -143,7 +143,7 @@ def memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 1e9
 
 
-def told(times: list[Opened]) -> str:
+def summary(times: list[Opened]) -> str:
     """Return the medians in words."""
     if not times:
         return "opening not measured: no Chromium or no playwright"
@@ -167,7 +167,7 @@ def measured(runs: int, steps: int) -> str:
         times = opened(page)
     return (
         f"{runs} runs of {steps:,} steps: written in {wall:.1f} s ({cpu:.1f} s of CPU, {memory():.1f} GB of memory), "
-        f"{size:.2f} MB\n{told(times)}\n"
+        f"{size:.2f} MB\n{summary(times)}\n"
     )
 
 

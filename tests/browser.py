@@ -1,4 +1,4 @@
-"""A real browser for the tests of pages; where there is none, what imports this skips and says so."""
+"""A real browser for the tests of pages; where there is none, the tests that import it are skipped with the reason."""
 
 from __future__ import annotations
 

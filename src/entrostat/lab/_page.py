@@ -1,4 +1,4 @@
-"""Writes what the claims found as one HTML page that needs nothing but itself."""
+"""Writes the outcomes of claims as one HTML page that needs nothing but itself."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_page(checked: Sequence[Checked], out: Path) -> Path:
     """Write a self-contained page with every verdict, figure and plot.
 
     Args:
-        checked: what `run_claims` returned.
+        checked: from `run_claims`.
         out: the file to write; its directory is made if need be.
 
     Returns:

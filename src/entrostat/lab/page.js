@@ -1,5 +1,5 @@
 "use strict";
-// Draws the plots of the lab's page. What to draw stands in the page as JSON; what it looks like, in its style sheet.
+// Draws the plots of the lab's page. The page holds them as JSON; their look is in the style sheet.
 (() => {
   const plots = JSON.parse(document.getElementById("plots").textContent);
 

@@ -1,5 +1,5 @@
 "use strict";
-// The page that `entrostat watch` serves comes anew every few seconds. What its reader has chosen stays: when the page
+// The page that `entrostat watch` serves is reloaded every few seconds. The reader's choices stay: when the page
 // goes it is written down in the tab's own storage, and when it comes it is chosen again by the same clicks.
 (() => {
   const KEY = "entrostat-chosen";

@@ -1,4 +1,4 @@
-"""Looking at runs while they go on, in the terminal or on a local page; only files are read, so nobody is disturbed."""
+"""Follows runs while they go on, in the terminal or on a local page. It only reads files: the runs do not notice."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ class Seen:
 
     path: Path
     described: Run | None = None
-    """What `run.json` says; None for records without one, whose end cannot be known."""
+    """From `run.json`; None for records without one, whose end cannot be known."""
     steps: list[StepRecord] = dataclasses.field(default_factory=list[StepRecord])
     evaluations: list[EvaluationRecord] = dataclasses.field(default_factory=list[EvaluationRecord])
 
     @property
     def label(self) -> str:
-        """What the reader calls its recipe."""
+        """Name of its recipe for the reader."""
         return self.described.label if self.described else self.path.name
 
     @property
     def name(self) -> str:
-        """What the reader calls the run."""
+        """Name of the run for the reader."""
         return f"{self.label} seed {self.described.seed}" if self.described else self.path.name
 
     @property
@@ -82,7 +82,7 @@ def _before(records: list[Any], step: int) -> list[Any]:
 
 
 class Follower:
-    """Reads what some runs have written since the last look.
+    """Reads the records that some runs have written since the last look.
 
     Args:
         path: directory of a job, of a run, or of nothing but a `records.jsonl`.
@@ -110,7 +110,7 @@ class Follower:
         self.look()  # damage is found at once
 
     def look(self) -> list[Seen]:
-        """Return all runs, with what is new. A run that was added is found; a line still being written waits."""
+        """Return all runs, with their new records. New runs are found; a line still being written waits."""
         for directory in run_directories(self._path, bare=True):
             if directory not in self._runs:
                 log = directory / "records.jsonl"
@@ -132,7 +132,7 @@ def frame(runs: Sequence[Seen], *, width: int, height: int, plain: bool = False)
     """Return the runs' table and their curves: entropy in its band, reward, coefficient, pass@k.
 
     Args:
-        runs: what was read.
+        runs: from `Follower.look`.
         width: columns there are.
         height: lines there are; runs that do not fit are counted.
         plain: ASCII alone, which leaves the table.
@@ -241,7 +241,7 @@ class Page:
     """Serves the report of a directory to this machine alone, under `/` and nothing else.
 
     The browser asks again by a header and keeps the place it was scrolled to; one more script, allowed by its hash as
-    the page's own are, chooses again what the reader had chosen.
+    the page's own are, restores the reader's choices.
 
     Args:
         path: directory of a job or of a run.
@@ -268,7 +268,7 @@ class Page:
 
     @property
     def address(self) -> str:
-        """What to open in a browser."""
+        """The address to open in a browser."""
         return f"http://{_HOST}:{self._server.server_port}/"
 
     def start(self) -> None:
@@ -296,7 +296,7 @@ class Page:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                # Under a foreign name this address may have been looked up by a foreign page.
+                # A foreign page may have had this address looked up under its own name (DNS rebinding).
                 local = self.headers.get("Host", "").rpartition(":")[0] in (_HOST, "localhost")
                 if self.path != "/" or not local:
                     self.send_error(404)

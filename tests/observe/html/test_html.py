@@ -57,7 +57,7 @@ def test_the_policy_allows_the_scripts_by_their_hash_and_nothing_else(template: 
 def test_without_jinja2_one_sentence_says_what_to_install(template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     html._environment.cache_clear()  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(ImportError, match="`report` extra"):
+    with pytest.raises(ImportError, match=r"pip install 'entrostat\[report\]'"):
         render(template, styles=[THEME], text="", absent="")
 
 

@@ -1,4 +1,4 @@
-"""Makes run directories with known stories: what a report says about them can be told in advance."""
+"""Makes run directories with known stories, so that a test knows in advance what the report must say."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def write_run(
         recipe: its name; the label's if not given.
         steps: step records to write.
         passes: pass@k on the test split by step.
-        samples: what differs from `SAMPLE`.
-        described: what differs from `RUN` in run.json.
+        samples: differences from `SAMPLE`.
+        described: differences from `RUN` in run.json.
         answers: lines of tokens.jsonl, as `answer` makes them.
         fields: of the step records: values, or functions of the step.
     """

@@ -281,7 +281,7 @@ def test_everybody_can_read_it_in_light_and_dark(story: Path, opened: Open) -> N
     line = tab.locator("#plot-entropy .js-line").last
     before = line.evaluate("node => node.style.stroke")
     tab.emulate_media(color_scheme="dark")
-    line.scroll_into_view_if_needed()  # what is far from the screen is drawn when it comes near
+    line.scroll_into_view_if_needed()  # a plot far from the screen is drawn when it comes near
     playwright.expect(line).not_to_have_css("stroke", before, timeout=WAIT)
     assert_accessible(tab)
 

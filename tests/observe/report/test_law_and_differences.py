@@ -138,7 +138,7 @@ def test_pairs_take_out_what_the_seed_does(runs: Path) -> None:
     assert paired(everyone["alone"], everyone["none"], value) is None
 
 
-def test_only_shared_seeds_and_clear_differences_are_told(runs: Path, make_run: MakeRun) -> None:
+def test_only_shared_seeds_and_clear_differences_are_named(runs: Path, make_run: MakeRun) -> None:
     assert differences_of(runs) == "Clearly apart from none: pass@1 of aent by +5.3\xa0±\xa01.4 points."
     make_run("one", seed=0, steps=100, entropy=0.4, coef=0.04, passes={100: {"1": 0.9}})
     assert "one" not in differences_of(runs).replace("none", "")

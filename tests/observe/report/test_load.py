@@ -50,7 +50,7 @@ def test_other_settings_under_the_same_label_are_another_recipe(make_run: MakeRu
     assert {run.label for run in load_runs([from_here, elsewhere])} == {"aent (aent-seed0)", "aent (elsewhere-seed1)"}
 
 
-def test_jobs_of_one_name_are_told_apart_by_their_path(tmp_path: Path, make_run: MakeRun) -> None:
+def test_jobs_of_one_name_are_distinguished_by_their_path(tmp_path: Path, make_run: MakeRun) -> None:
     jobs = [make_run("aent").rename(tmp_path / "run"), make_run("aent")]
     (tmp_path / "b").mkdir()
     jobs[1] = jobs[1].rename(tmp_path / "b" / "run")

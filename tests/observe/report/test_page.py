@@ -168,7 +168,7 @@ def test_the_table_holds_means_and_intervals(four_recipes: Path) -> None:
     assert dict(zip(head, rows["entropy_bonus, seed 2"], strict=True))["Entropy, nats"] == "0.400"
 
 
-def test_how_it_was_made_is_told(four_recipes: Path) -> None:
+def test_the_page_says_how_it_was_made(four_recipes: Path) -> None:
     (four_recipes / "job.toml").write_text('title = "<b>job</b>"\n', encoding="utf-8")
     text = written(four_recipes)
     assert "test: 192 problems, 16 samples each at temperature 1" in text
@@ -201,7 +201,7 @@ def test_hostile_text_is_shown_and_does_nothing(make_run: MakeRun, tmp_path: Pat
     assert "⟨U+202E⟩evil⟨U+202C⟩" in text
     assert "\u0301\u0301⟨U+0301⟩" in text
     assert "&lt;script&gt;document" in text
-    assert "{{7*7}} $policy ${script}" in text  # what a model wrote is no template
+    assert "{{7*7}} $policy ${script}" in text  # the output of a model is no template
 
 
 def test_a_long_completion_is_cut_and_says_so(make_run: MakeRun, tmp_path: Path) -> None:
@@ -263,5 +263,5 @@ def test_without_plotly_one_sentence_says_what_to_install(
     make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
-    with pytest.raises(ImportError, match="`report` extra"):
+    with pytest.raises(ImportError, match=r"pip install 'entrostat\[report\]'"):
         write_report([make_run("none")], tmp_path / "report.html")

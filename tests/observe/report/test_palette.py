@@ -1,4 +1,4 @@
-"""The recipes' colours can be told apart by every kind of eye, on light and on dark paper."""
+"""The recipes' colours can be distinguished by every kind of eye, on light and on dark paper."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("eye", EYES)
-def test_the_first_five_recipes_are_told_apart(scheme: str, eye: str) -> None:
+def test_the_first_five_recipes_look_different(scheme: str, eye: str) -> None:
     colors = [schemes()[scheme][f"c{slot}"] for slot in range(5)]
     seen = [lab(times(EYES[eye], linear(color))) for color in colors]
     assert min(math.dist(a, b) for a, b in itertools.combinations(seen, 2)) > 20

@@ -1,4 +1,4 @@
-"""The token view: what it takes from tokens.jsonl, how much of it, and that hostile text stays text."""
+"""The token view: it takes every figure from tokens.jsonl, keeps to its size, and hostile text stays text."""
 
 from __future__ import annotations
 

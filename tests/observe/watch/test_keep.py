@@ -1,4 +1,4 @@
-"""What a reader has chosen on the served page is still chosen when the page comes anew, in a real browser."""
+"""A reader's choices on the served page survive its reload, in a real browser."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def out(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tab(out: Path) -> Generator[tuple[Tab, Page, list[str]]]:
-    """The served page in a browser, what serves it, and what the browser complained about."""
+    """The served page in a browser, its server, and the browser's complaints."""
     served = Page(out, port=0, every=3600)
     served.start()
     said: list[str] = []

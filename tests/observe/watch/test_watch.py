@@ -1,4 +1,4 @@
-"""Watching follows what another process writes, ends when the runs do, and shows a page to this machine alone."""
+"""Watching follows another process's records, ends when the runs do, and shows a page to this machine alone."""
 
 from __future__ import annotations
 

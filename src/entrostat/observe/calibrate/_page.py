@@ -57,7 +57,7 @@ class Mark:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Chart:
-    """What to draw, and where: the plot lies between `left`, `right`, `top` and `bottom` of its picture."""
+    """One plot with its place: it lies between `left`, `right`, `top` and `bottom` of its picture."""
 
     key: str
     title: str
@@ -110,7 +110,7 @@ def write_page(found: Calibration, out: Path) -> Path:
     """Write a calibration as a self-contained page.
 
     Args:
-        found: what `calibrate` returned.
+        found: from `calibrate`.
         out: the file to write; its directory must exist.
 
     Returns:
@@ -195,7 +195,7 @@ def _entropy(found: Calibration) -> Chart:
     return Chart(
         key="entropy",
         title="Clamped entropy",
-        note="What is left of the entropy, in nats, by the number of tokens a clamp keeps.",
+        note="The entropy that is left, in nats, by the number of tokens a clamp keeps.",
         x=_count_axis(found),
         y=Axis("clamped entropy", 0.0, max(value for _, value in points)),
         points=points,

@@ -1,6 +1,6 @@
 """One shell for every page: head, policy, style, Plotly, escaping. A page is one file that needs nothing but itself.
 
-Everything that comes out of a run directory is foreign: labels, settings, and above all what a model wrote. A template
+Everything in a run directory is foreign: labels, settings, and above all the output of a model. A template
 cannot let it through by mistake: whatever it prints is first made `visible`, then escaped.
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from entrostat.errors import missing_package
 from entrostat.observe import text
 from entrostat.observe.files import replace_text
 
@@ -55,8 +56,8 @@ def _environment(folder: Path) -> Environment:
     try:
         import jinja2
         from markupsafe import Markup
-    except ImportError:
-        raise ImportError("a page needs jinja2: install entrostat with its `report` extra.") from None
+    except ModuleNotFoundError as error:
+        raise ImportError(missing_package("a page", error)) from None
 
     def finalize(value: Any) -> Any:
         return value if isinstance(value, Markup) else text.visible(str(value), limit=20_000)
@@ -87,8 +88,8 @@ def plotly_script() -> str:
     """
     try:
         from plotly.offline import get_plotlyjs
-    except ImportError:
-        raise ImportError("a page with plots needs plotly: install entrostat with its `report` extra.") from None
+    except ModuleNotFoundError as error:
+        raise ImportError(missing_package("a page with plots", error)) from None
     # A browser hashes a script after it has turned every line break into one "\n".
     return get_plotlyjs().replace("\r\n", "\n").replace("\r", "\n")
 

@@ -1,4 +1,4 @@
-"""Reads what the models wrote, whole samples and answers token by token, and chooses what a page has room for."""
+"""Samples and answers token by token: read, validated, and chosen so that they fit the page."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _STATIC = 3
 """Answers of a recipe shown without a script."""
 _SHAPES = ((6, 6), (5, 6), (4, 6), (4, 4), (3, 4), (3, 3), (2, 3), (2, 2), (2, 1))
 """Steps and problems per run, the most first."""
-# A rounding above 1 is no damage; the bounds also refuse what JSON cannot hold as a finite number.
+# A rounding error above 1 is accepted. The bounds also reject infinities, which JSON may hold as 1e999.
 Chance = Annotated[float, msgspec.Meta(ge=0, le=1.001)]
 Finite = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
 
@@ -162,7 +162,7 @@ def chosen(samples: Sequence[Sample], count: int = 3) -> list[Sample]:
 
 
 def answers(path: Path) -> list[Answer]:
-    """Return what a `tokens.jsonl` holds; nothing if there is no such file.
+    """Return the answers in a `tokens.jsonl`; an empty list if there is no such file.
 
     Raises:
         ValueError: a line is no answer; the message names the file and the line.
@@ -252,7 +252,7 @@ def marked(text: str) -> str:
 
 
 def view_data(view: TokenView) -> dict[str, Any]:
-    """Return what the script needs: every text once, and numbers."""
+    """Return the data of the script: every text once, and numbers."""
     texts: dict[str, int] = {}
     prompts: dict[str, int] = {}
 

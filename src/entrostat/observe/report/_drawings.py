@@ -33,7 +33,7 @@ _FLOOR = 1e-5
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One plot; `panels.toml` has most of them and says what its fields mean."""
+    """One plot; `panels.toml` has most of them and explains the fields."""
 
     key: str
     title: str

@@ -78,7 +78,7 @@ class Group:
 
     @property
     def name(self) -> str:
-        """What stands for its name in a sentence, until a page fills in the names of all recipes."""
+        """Placeholder of its name in a sentence; the page fills in the names of all recipes."""
         return f"{{{self.index}}}"
 
     def over_seeds(self, name: str) -> Estimate | None:
@@ -144,7 +144,7 @@ def compared(groups: Sequence[Group]) -> list[Group]:
 def paired(group: Group, base: Group, value: Callable[[Facts], float | None]) -> Estimate | None:
     """Return the mean difference over the seeds that both have, with its interval; None without such a seed.
 
-    Pairing takes out what a seed does to every recipe alike.
+    Pairing removes the effect that a seed has on every recipe.
 
     Formula:
         d_s = value(group, seed s) - value(base, seed s)        mean d ± t(0.975; n - 1) s_d / sqrt(n)

@@ -22,7 +22,7 @@ class GroupLaw:
 
     group: Group
     performance: str
-    """What they are fitted to, `accuracy` or `reward`."""
+    """`accuracy` or `reward`, which they are fitted to."""
     fitted: list[Law]
     refused: list[NoLaw]
 

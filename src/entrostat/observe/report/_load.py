@@ -1,4 +1,4 @@
-"""Reads run directories. Everything the report says is made from what this file and `_answers` return."""
+"""Reads run directories. The report is made from the runs returned here, and from `_answers`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Run:
     path: Path
     """The run's directory."""
     label: str
-    """What the reader calls this recipe; unique settings have a unique label."""
+    """Name of the recipe and its settings for the reader; unique settings have a unique label."""
     recipe: str
     """Name of the recipe behind the label."""
     seed: int
@@ -38,7 +38,7 @@ class Run:
     """`waiting`, `running`, `done`, `stopped` or `failed`."""
     description: str = ""
     acts_on: str = ""
-    """What the recipe acts on; empty where the run does not say."""
+    """The part of the loss that the recipe acts on; empty where the run does not say."""
     task: str = ""
     model: str = ""
     wall_seconds: float | None = None

@@ -1,4 +1,4 @@
-"""Says in words what the numbers of a report mean. Every sentence is made from records; none is canned praise.
+"""The sentences of a report. Every one is made from records; none is canned praise.
 
 In a sentence, `{2}` stands for the name of recipe 2: as plain text or as HTML, it is filled in where the sentence is
 printed.
@@ -59,7 +59,7 @@ WARNINGS = {
     "update per batch of rollouts the ratio is 1.",
     "inert": "Inert: the clamp removed at most {share} of the probability and next to nothing of the entropy.",
 }
-"""A sentence for every finding; what stands in braces is filled in from the runs in which it was made."""
+"""A sentence for every finding; the names in braces are filled in from the runs in which it was made."""
 
 
 def headline(groups: Sequence[Group]) -> str:
@@ -78,7 +78,7 @@ def headline(groups: Sequence[Group]) -> str:
 
 
 def chip(group: Group) -> str:
-    """Return what happened to a recipe's entropy in a word or two."""
+    """Return the fate of a recipe's entropy in a word or two."""
     return _CHIPS[_verdict(group)]
 
 
@@ -112,7 +112,7 @@ def _of_start(group: Group) -> str:
 
 
 def standfirst(groups: Sequence[Group], ks: Sequence[str]) -> list[str]:
-    """Return the sentences under the headline: pass@k at the end, what the clamp did, what went wrong, what it cost."""
+    """Return the sentences under the headline: pass@k at the end, the clamp, anything that went wrong, the cost."""
     passes = [sentence for k in dict.fromkeys([*ks[:1], *ks[-1:]]) if (sentence := _passes(groups, k))]
     alone = bool(passes) and all(len(group.final) < 2 for group in groups)
     wrong = [_went_wrong(groups, kind) for kind in _WENT_WRONG]
@@ -224,7 +224,7 @@ def _moved(change: Estimate) -> str:
 
 
 class _Clamp(NamedTuple):
-    """What a recipe's clamp removed, on average over its runs."""
+    """Removed by a recipe's clamp, on average over its runs."""
 
     mass: float
     """Probability."""

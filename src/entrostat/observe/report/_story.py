@@ -1,4 +1,4 @@
-"""All that a report says, as plain values: made from loaded runs once, before anything is rendered."""
+"""The content of a report as plain values: made once from loaded runs, before anything is rendered."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from entrostat.observe.text import duration, listed, visible
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Account:
-    """What one recipe did."""
+    """One recipe in words."""
 
     group: Group
     chip: str
@@ -37,7 +37,7 @@ class Account:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Story:
-    """What a report says, in reading order. In a sentence, `{2}` stands for the name of recipe 2."""
+    """The content of a report, in reading order. In a sentence, `{2}` stands for the name of recipe 2."""
 
     groups: list[Group]
     runs: list[Run]
@@ -83,7 +83,7 @@ class Story:
 
 
 def story_of(runs: list[Run], jobs: Sequence[str] = ()) -> Story:
-    """Return what a report of some runs says; `jobs` are the texts of their job files."""
+    """Return the content of a report of some runs; `jobs` are the texts of their job files."""
     everyone, shown_ks = groups(runs), ks(runs)
     chosen_panels = panels(shown_ks, _split(runs))
     drawn = drawings(everyone, chosen_panels)

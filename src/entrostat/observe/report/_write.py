@@ -1,4 +1,4 @@
-"""Writes the report: records are loaded, told as a story of plain values, and rendered once."""
+"""Writes the report in one direction: records, loaded runs, a story of plain values, the page."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def write_report(paths: AnyPath | Sequence[AnyPath], out: AnyPath | None = None)
 
 def report_page(paths: AnyPath | Sequence[AnyPath], *, scripts: Sequence[str] = ()) -> str:
     """Return the page that `write_report` writes, with further scripts to run after the page's own."""
-    plotly = plotly_script()  # missing, it is said before anything is read
+    plotly = plotly_script()  # if it is missing, the user hears it before anything is read
     runs = load_runs(paths)
     jobs = [directory / "job.toml" for directory in dict.fromkeys(as_paths(paths))]
     texts = [job.read_text(encoding="utf-8", errors="replace") for job in jobs if job.is_file()]

@@ -1,6 +1,6 @@
 "use strict";
-// Turns a panel's lines into what Plotly draws: traces, layout, and the names at the ends of the large plot's lines.
-// What a line looks like stands in the style sheet; what is shown of it, in the one state of page.js.
+// Turns a panel's lines into Plotly's traces and layout, and names the lines of the large plot at their ends.
+// The look of a line is in the style sheet; which lines are shown is in the one state of page.js.
 const drawing = ({ groups, last, thin }, state) => {
   const touch = matchMedia("(pointer: coarse)").matches;
   const wide = matchMedia("(min-width: 52rem)");

@@ -1,5 +1,5 @@
 "use strict";
-// Draws the curves of the report. What to draw stands in the page as JSON.
+// Draws the curves of the report. The page holds them as JSON.
 // State is one object; every change redraws from it, so no two panels can disagree.
 (() => {
   const root = document.documentElement;

@@ -37,7 +37,7 @@ def test_the_headline_says_where_each_recipe_took_the_entropy(four_recipes: Path
     )
 
 
-def test_a_recipe_without_band_or_alarm_is_told_by_its_share(make_run: MakeRun, tmp_path: Path) -> None:
+def test_a_recipe_without_band_or_alarm_is_described_by_its_share(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("none", entropy=lambda step: 0.4 if step < 30 else 0.3)
     assert headline_of(tmp_path) == "Entropy ended at 75% of its start under none."
 
@@ -111,7 +111,9 @@ def test_the_last_evaluation_counts_and_not_the_best(make_run: MakeRun, tmp_path
     assert "to 50.0%" in accounts(tmp_path)["none"]
 
 
-def test_the_clamp_is_told_by_what_it_removed(four_recipes: Path, make_run: MakeRun, tmp_path: Path) -> None:
+def test_the_clamp_is_described_by_the_mass_and_entropy_removed(
+    four_recipes: Path, make_run: MakeRun, tmp_path: Path
+) -> None:
     make_run("weak", kept_mass=0.999, clamped_entropy=0.398, coef=0.04)
     found = accounts(tmp_path)
     assert "Nothing was clamped" in found["none"]
