@@ -1,4 +1,4 @@
-"""What the closed-loop recipes claim, checked on the embedded job: does the entropy do what it was told to?
+"""The claims of the closed-loop recipes, checked on the embedded job: does the entropy follow its target?
 
     python benchmarks/closed_loop.py DIR [--seeds 3] [--steps 240] [--claim tracking]
 
@@ -27,7 +27,7 @@ Curves = dict[str, dict[int, list[StepRecord]]]
 
 
 def lines() -> tuple[RecipeJob, ...]:
-    """Return what is trained. Settings were chosen with seed 10; the figures are those of other seeds.
+    """Return the trained lines. Settings were chosen with seed 10; the figures are those of other seeds.
 
     With Adam's step sizes and 256 short responses a batch, the published gains, limit and shares move too little here:
     the laws are the papers', their strengths are not.
@@ -129,7 +129,7 @@ CLAIMS = {
 
 
 def main() -> None:
-    """Train what is missing and print the claims."""
+    """Train the missing runs and print the claims."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("directory", type=Path)
     parser.add_argument("--seeds", type=int, default=3)

@@ -1,4 +1,4 @@
-"""What the default job shows, as means and 95 % intervals over seeds, from the records of its runs.
+"""The results of the default job, as means and 95 % intervals over seeds, from the records of its runs.
 
     entrostat run --seeds 3 --out runs/default
     python benchmarks/embedded_job.py runs/default
@@ -132,7 +132,7 @@ def table(groups: dict[str, list[Run]]) -> None:
 
 
 def statements(groups: dict[str, list[Run]]) -> None:
-    """Print what the default job is meant to show, and whether it does."""
+    """Print the claims about the default job, and whether they hold."""
 
     def mean(label: str, figure: Callable[[Run], float]) -> Mean:
         return Mean.of([figure(run) for run in groups[label]])

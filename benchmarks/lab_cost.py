@@ -1,4 +1,4 @@
-"""Shows what a seed and a step of the toy cost by the number of tokens.
+"""The cost of a seed and a step of the toy by the number of tokens.
 
     python benchmarks/lab_cost.py [--out benchmarks/results/lab_cost]
 

@@ -1,4 +1,4 @@
-"""What entropy control costs: one training step with a recipe against the same step with recipe `none`, embedded job.
+"""The cost of entropy control: one training step with a recipe against the same step with recipe `none`, embedded job.
 
 TRL trainers take turns in one process on one thread, step by step, with the same random numbers and a learning rate
 so small that all keep seeing the same rollouts. The figure is the median over the steps of the ratio of CPU times;
@@ -91,7 +91,7 @@ def make_trainer(recipe: Any, train: dict[str, Any], steps: int, folder: str, tu
 
 
 def aent_lines() -> dict[str, Any]:
-    """Return AEnt with two clamps, and what it is compared with."""
+    """Return AEnt with two clamps, and its baseline."""
     from entrostat.jobs.settings import RecipeJob
 
     band = {"low": 0.25, "high": 0.35, "initial": 0.04, "ceiling": 0.2, "warmup": 1}
@@ -141,7 +141,7 @@ def main() -> None:
     print(f"backend {options.backend}, {len(base)} steps each, one thread, torch {torch.__version__}")
     rows: list[dict[str, Any]] = []
     for name, every in seconds.items():
-        # A rollout batch serves two steps, the first of which pays for it: pairs are what is compared.
+        # A rollout batch serves two steps, the first of which pays for it, so pairs are compared.
         ratio = statistics.median(
             sum(every[at : at + 2]) / sum(seconds["none"][at : at + 2])
             for at in range(STEPS_TO_WARM_UP, len(every) - 1, 2)

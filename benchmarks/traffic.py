@@ -1,6 +1,6 @@
-"""What every recipe sends between ranks: counted in a training of the embedded model, call by call.
+"""The bytes that every recipe sends between ranks, counted in a training of the embedded model, call by call.
 
-One process trains; it puts into a collective what a rank of many would. A rollout batch has two steps of two
+One process trains; it puts into a collective the same as one rank of many. A rollout batch has two steps of two
 micro-batches of 16 responses. Counted are, per step,
 
     sums       all-reduces, and their bytes

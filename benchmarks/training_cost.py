@@ -1,4 +1,4 @@
-"""What a whole training costs with `aent`, with TRL's own adaptive entropy and with neither, and their coefficients.
+"""The cost of a whole training with `aent`, with TRL's own adaptive entropy and with neither, and their coefficients.
 
 A Llama of 163 M parameters and V = 32,768 learns countdown's format from demonstrations, in place of a pretrained
 model: all but 1,024 tokens of its vocabulary are never needed. From there four trainings start in bf16, each in a
@@ -138,14 +138,14 @@ def train(trainer: Any) -> dict[str, Any]:
 
 
 def now() -> float:
-    """Return the time once the device has done what it was given."""
+    """Return the time once the device has finished its work."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def traced(row: dict[str, Any]) -> dict[str, float]:
-    """Return what a line of the trainer's log says of entropy, coefficient and reward."""
+    """Return entropy, coefficient and reward of a line of the trainer's log."""
     if "entropy" not in row:
         return {}
     coefficient = row.get("entropy_control/coef", row.get("entropy_coef", 0.0))

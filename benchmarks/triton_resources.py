@@ -1,4 +1,4 @@
-"""Compile the Triton kernels for GPUs that are not there, and write what they need of one: registers, spills, memory.
+"""Compile the Triton kernels for GPUs that are not there, and write the resources they need: registers, spills, memory.
 
 Triton's interpreter accepts programs that its compiler refuses, so this is a test as much as a table. It needs Triton
 and no GPU; it says nothing about speed.

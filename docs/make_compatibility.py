@@ -1,9 +1,9 @@
 """Try every option of TRL's with `aent` and write docs/compatibility.md.
 
     python docs/make_compatibility.py            try them with the installed TRL (a minute), then write the page
-    python docs/make_compatibility.py --check    try nothing; fail if the page is not what the results on file say
+    python docs/make_compatibility.py --check    try nothing; fail if the page does not follow from the results on file
 
-The options are those of tests/integrations/trl/options.py, tried as the tests try them. What came of them is kept by
+The options are those of tests/integrations/trl/options.py, tried as the tests try them. The results are kept by
 TRL release in docs/compatibility.json, so that a run in another environment (`make trl-releases`) adds its column.
 verl's rows are put there by its tests (`make verl-test`).
 """
@@ -21,7 +21,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE = ROOT / "docs" / "compatibility.json", ROOT / "docs" / "compatibility.md"
-HEAD = """# What works with which host
+HEAD = """# Compatibility with hosts
 
 Written by `python docs/make_compatibility.py`, which trains a tiny model with `aent` under each option and checks that
 the coefficient follows its law, that the bonus in the loss is the coefficient times the measured entropy, and that the

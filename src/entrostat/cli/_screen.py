@@ -1,4 +1,4 @@
-"""What the commands share: the screen, and the option for JSON."""
+"""Shared by the commands: the screen, and the option for JSON."""
 
 from __future__ import annotations
 

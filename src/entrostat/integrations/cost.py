@@ -1,4 +1,4 @@
-"""What entropy control costs: memory of the head and its statistics, and bytes between ranks.
+"""The cost of entropy control: memory of the head and its statistics, and bytes between ranks.
 
 Only what a recipe or our fused head changes is counted. For parameters, gradients and optimizer state ask
 `accelerate estimate-memory MODEL`; activations are measured best, by a short run.
@@ -24,7 +24,7 @@ TRL_TILE = (4096, 32768)
 """Rows and columns of the tile of logits that TRL's own fused head works on."""
 
 CONTROL_BYTES = 60
-"""What `aent` puts into all-reduces per optimizer step: tests/integrations/trl/test_traffic.py counts it."""
+"""Bytes that `aent` puts into all-reduces per optimizer step; tests/integrations/trl/test_traffic.py counts them."""
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Per number of a dtype."""
@@ -71,7 +71,7 @@ def head_cost(
     trained: bool = True,
     softcap: bool = False,
 ) -> HeadCost:
-    """Return what the fused head needs for one micro-batch, and what a plain head would hold.
+    """Return the bytes of the fused head for one micro-batch, beside those of a plain head.
 
     Args:
         rows: scored tokens N of a micro-batch: sequences times response tokens.

@@ -1,4 +1,4 @@
-"""What is installed, and whether each hook would work here."""
+"""A check of the installation: its packages, and whether each hook would work here."""
 
 from __future__ import annotations
 

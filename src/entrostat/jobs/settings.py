@@ -339,7 +339,7 @@ def _default_recipes() -> tuple[RecipeJob, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What to run.
+    """One or more runs, and everything about them.
 
     Args:
         steps: optimizer steps of each run.

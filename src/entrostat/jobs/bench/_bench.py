@@ -72,7 +72,7 @@ def main(out: Path | None = None, quick: bool = False, json: bool = False) -> li
 
 
 def machine() -> dict[str, str]:
-    """Return what the figures depend on."""
+    """Return the facts that the figures depend on."""
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else _processor(),
@@ -94,7 +94,7 @@ def _processor() -> str:
 
 
 def check_microseconds(repeats: int = 50) -> float:
-    """Return what all checks of one call of `token_stats` cost, microseconds: the least over blocks of 100 calls."""
+    """Return the microseconds of all checks of one call of `token_stats`: the least over blocks of 100 calls."""
     logits, targets = torch.randn(128, 1024), torch.zeros(128, dtype=torch.long)
     best = math.inf
     for _ in range(repeats):

@@ -1,4 +1,4 @@
-"""The ways to compute log-prob and entropies that are compared. Each runs forward and backward once.
+"""The compared ways to compute log-probs and entropies. Each runs forward and backward once.
 
 Two levels: from logits `[N, V]`, and from hidden states `[N, D]` and the head `[V, D]`. Every way forms the loss
 
@@ -158,7 +158,7 @@ def _host_kernel() -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One size. `features` 0 means: from logits."""
+    """One size; with `features` 0 it starts from logits."""
 
     dtype: str
     rows: int
@@ -167,7 +167,7 @@ class Case:
 
     @property
     def level(self) -> str:
-        """What the case starts from."""
+        """Where the case starts: at `logits`, or before a `linear` head."""
         return "linear" if self.features else "logits"
 
     def steps(self, compiled: bool = True) -> dict[str, Step]:
@@ -279,11 +279,11 @@ def extra_bytes(case: Case, provider: str) -> int | None:
 
 
 def report_memory() -> None:
-    """Run in the fresh process: print the peak of one step beyond what was there before it."""
+    """Run in the fresh process: print the peak of one step beyond the memory before it."""
     request = json.loads(sys.argv[1])
     provider, threads = request.pop("provider"), request.pop("threads")
     torch.set_num_threads(threads)
-    # A small case first: libraries, pools and compiled code are not what is measured.
+    # A small case first, so that libraries, pools and compiled code are not counted.
     case = Case(**request)
     replace(case, rows=2, vocab=min(case.vocab, 1024)).steps()[provider]()
     step = case.steps()[provider]

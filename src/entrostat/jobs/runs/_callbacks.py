@@ -50,7 +50,7 @@ class Stopwatch:
 
 
 class RecordCallback(TrainerCallback):
-    """Writes one `StepRecord` per optimizer step from what the trainer logs."""
+    """Writes one `StepRecord` per optimizer step from the trainer's log."""
 
     def __init__(self, writer: RecordWriter, watch: Stopwatch) -> None:
         self._writer, self._watch = writer, watch

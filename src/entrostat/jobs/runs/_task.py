@@ -1,4 +1,4 @@
-"""What a run trains on: the embedded countdown, or a dataset of the user's own with a reward.
+"""The task of a run: the embedded countdown, or a dataset of the user's own with a reward.
 
 `build_task` reads everything and checks it; input it refuses is refused in one sentence.
 """

@@ -30,13 +30,13 @@ TOP = 5
 LONGEST = 512
 """Tokens kept of one answer."""
 _ROWS = 64
-"""Rows of logits measured at a time: a large vocabulary's are not held twice at full length."""
+"""Rows of logits measured at a time, so that those of a large vocabulary are not held twice at full length."""
 _SEED = 1234
-"""Of the drawing, at every evaluation the same: what changes between two steps is the policy."""
+"""Seed of the sampling, the same at every evaluation: only the policy changes between two steps."""
 
 
 class TokenWriter:
-    """Draws the answers, measures them and adds them to a file.
+    """Samples the answers, measures them and adds them to a file.
 
     Args:
         path: the file.
@@ -44,7 +44,7 @@ class TokenWriter:
         measure: the recipe's.
         problems: problems per split, the first ones; 0 writes nothing.
         max_new_tokens: longest answer, in tokens.
-        temperature: of the drawing and of the measure: the training's.
+        temperature: of the sampling and of the measure; the training's.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class TokenWriter:
     def write(
         self, model: Any, *, step: int, split: str, prompts: Sequence[str], score: Callable[[int, str], float]
     ) -> None:
-        """Add one answer to each of the first prompts; `score` judges the answer to the prompt of a number.
+        """Add one answer to each of the first prompts; `score` takes the number of a prompt and an answer to it.
 
         The model, its mode and the random state of the run are as before afterwards.
         """
@@ -98,14 +98,14 @@ class TokenWriter:
 
     @torch.no_grad()
     def _logits(self, model: Any, ids: Tensor, first: int) -> Generator[tuple[int, Tensor]]:
-        # The logits of place `at` stand one before it.
+        # The logits for a position come out one position before it.
         with _evaluating(model):
             logits = model(input_ids=ids[None]).logits[0, first - 1 : -1]
         for start in range(0, len(logits), _ROWS):
             yield first + start, logits[start : start + _ROWS].float()
 
     def _add(self, found: dict[str, list[Any]], logits: Tensor, ids: Tensor) -> None:
-        """Add the figures of some rows; `ids` are the tokens there, after the one before the first."""
+        """Add the figures of some rows; `ids` are their tokens, with the token before the first one."""
         scaled = logits / self._temperature
         kept = kept_weights(scaled, self._measure.support)
         probs = scaled.softmax(-1)
@@ -132,7 +132,7 @@ class TokenWriter:
         ]
 
     def _pieces(self, places: Sequence[tuple[Tensor, Tensor]]) -> list[str]:
-        """Return the text each token adds after the one before it: alone, many a tokenizer hides the space it has."""
+        """Return the text each token adds after the one before it: alone, one may lose its leading space."""
         before = self._decode([[*lead.tolist()] for lead, _ in places])
         both = self._decode([[*lead.tolist(), int(token)] for lead, token in places])
         alone = self._decode([[int(token)] for _, token in places])

@@ -1,4 +1,4 @@
-"""What a run trains with: TRL's settings and trainer, the model and its tokenizer, the order of the problems."""
+"""The trainer of a run: TRL's settings, the model and its tokenizer, the order of the problems."""
 
 from __future__ import annotations
 
