@@ -100,6 +100,13 @@ def test_a_place_that_cannot_be_written(
     assert "cannot be written" in error
 
 
+def test_a_run_names_its_data(tmp_path: Path) -> None:
+    out = JobDirectory(tmp_path / "out")
+    job = from_table({"data": {"source": "openai/gsm8k"}, "recipes": [{"name": "none"}]})
+    out.create(job)
+    assert out.run(job.recipes[0], 0).info()["task"] == "openai/gsm8k"
+
+
 def test_a_place_that_holds_a_job_already(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

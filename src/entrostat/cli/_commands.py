@@ -150,9 +150,8 @@ def lab(
 
     import entrostat.lab as laboratory
 
-    names = laboratory.names()
     if claim is None and not all_claims:
-        listed = [laboratory.get(name) for name in names]
+        listed = [laboratory.get(name) for name in laboratory.names()]
         if json:
             print_json([{"name": one.name, "topic": one.topic, "statement": one.statement} for one in listed])
             return
@@ -163,8 +162,7 @@ def lab(
         return
     if report is not None:
         make_folder(report)
-    chosen = None if claim is None else [find_name("claim", claim, names)]
-    checked = laboratory.run_claims(chosen, quick, say=(lambda _: None) if json else print)
+    checked = laboratory.run_claims(None if claim is None else [claim], quick, say=(lambda _: None) if json else print)
     if json:
         print_json([_outcome(one) for one in checked])
     if report is not None:

@@ -180,7 +180,7 @@ class JobDirectory:
             seed=seed,
             steps=job.steps,
             status="waiting",
-            task="countdown",
+            task=job.data.source or "countdown",
             model=job.model or "embedded warm start",
             description=recipe.build().summary,
             acts_on="+".join(recipes.describe(part)["acts_on"] for part in recipe.recipe.split("+")),
