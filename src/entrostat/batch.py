@@ -1,4 +1,4 @@
-"""One micro-batch as a value: what a host's objective reads, what edits change and what terms look at."""
+"""One micro-batch as a value: the inputs of a host's objective, which edits change and terms read."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class TokenBatch:
     host_weight: Tensor | None = None
     """How much the host's own loss counts each token, in units of one over the step's tokens; ones if None."""
     logit_scale: Tensor | None = None
-    """What the logits of each position are multiplied by; ones if None. A rollout edit may set it."""
+    """Factor on the logits of each position; ones if None. A rollout edit may set it."""
     mean_logit: Tensor | None = None
     """Mean over the vocabulary of the logits before temperature, of fresh rollouts, where asked for; no gradient."""
     target_logit: Tensor | None = None
@@ -69,11 +69,11 @@ class TokenBatch:
     coef: float = 0.0
     """The controller's coefficient in force."""
     kl_coef: float = 0.0
-    """What the host itself multiplies its divergence to the reference by."""
+    """The host's own coefficient of its divergence to the reference."""
     kl_ratio: bool = False
     """Whether the host multiplies that divergence by the ratio to the old policy, with gradient, as well."""
     temperature: float = 1.0
-    """What the logits are divided by."""
+    """Divisor of the logits."""
     vocab: int | None = None
     """Number of tokens the policy chooses among, where known."""
     num_tokens: Tensor | None = None
@@ -145,7 +145,7 @@ class TokenBatch:
         """
         value: Tensor | None = getattr(self, name)
         if value is None:
-            raise ValueError(f"this batch has no `{name}`. Fill it, or put what gives it in the recipe's `needs`.")
+            raise ValueError(f"this batch has no `{name}`. Fill it, or name it in the recipe's `needs`.")
         return value
 
     def mean(self, values: Tensor) -> Tensor:
@@ -156,7 +156,7 @@ class TokenBatch:
         return total / count.clamp(min=1)
 
     def tokens_of_step(self) -> Tensor:
-        """Return how many response tokens the step has: what the host divides the terms by."""
+        """Return how many response tokens the step has, by which the host divides the terms."""
         return self.mask.sum() if self.num_tokens is None else self.num_tokens
 
     def responses_of_step(self) -> Tensor:
@@ -192,7 +192,7 @@ class TokenBatch:
         return self.replace(**{name: value[index] for name, value in tensors.items()})
 
     def updated(self, stats: TokenStats, **changes: Any) -> TokenBatch:
-        """Return the batch under the policy as it is now; what belongs to the rollouts stays.
+        """Return the batch under the policy as it is now; the fields that belong to the rollouts stay.
 
         Args:
             stats: statistics of the current policy, `[B, T]`, with gradient.

@@ -1,10 +1,10 @@
-"""A recipe at work: what stands between a recipe and whoever trains, be it TRL, verl or a loop of your own.
+"""A recipe at work: the layer between a recipe and its host, be it TRL, verl or a loop of your own.
 
 The stateless half are functions of one micro-batch, since some hosts compute the loss in one process and keep the
 controller in another:
 
-    apply_edits(edits, batch)      what the host's loss is to read
-    recipe_loss(recipe, batch)     what is to be added to it
+    apply_edits(edits, batch)      the inputs of the host's loss
+    recipe_loss(recipe, batch)     the loss added to it
     step_sums(recipe, batch, ...)  the sums that become the step's means
 
 The stateful half is `Control`: the controller, the open optimizer step and the open rollout batch.
@@ -50,7 +50,7 @@ def apply_edits(edits: Sequence[Edit], batch: TokenBatch) -> TokenBatch:
 
 
 def changed_fields(before: TokenBatch, after: TokenBatch, names: Sequence[str]) -> dict[str, Tensor]:
-    """Return those of the named fields that edits replaced, without gradient: what a host puts where its loss reads."""
+    """Return the named fields that edits replaced, without gradient, for a host to put where its loss reads."""
     replaced = [name for name in names if getattr(after, name) is not getattr(before, name)]
     return {name: getattr(after, name).detach() for name in replaced}
 
@@ -80,12 +80,12 @@ def steering(recipe: Recipe, batch: TokenBatch) -> tuple[Tensor, Tensor]:
 def step_sums(
     recipe: Recipe, batch: TokenBatch, loss: Tensor, also: Mapping[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """Return what one micro-batch adds to its step: float64 scalars that may be summed over micro-batches and ranks.
+    """Return one micro-batch's contribution to its step: float64 scalars to be summed over micro-batches and ranks.
 
     Args:
         recipe: the recipe.
         batch: the micro-batch before its edits.
-        loss: what `recipe_loss` returned.
+        loss: the result of `recipe_loss`.
         also: further quantities `[B, T]` whose means are wanted, by name.
 
     Returns:
@@ -130,7 +130,7 @@ def measure_scale(recipe: Recipe, vocab: int, host: str) -> float:
     Args:
         recipe: the recipe.
         vocab: tokens in the vocabulary.
-        host: what computes the entropy, for the error.
+        host: the part that computes the entropy, for the error.
 
     Raises:
         ValueError: the measure is no multiple of an entropy by support.
@@ -148,14 +148,14 @@ def measure_scale(recipe: Recipe, vocab: int, host: str) -> float:
 
 
 class UnseenError(RuntimeError):
-    """A recipe did not see what it had to see: an optimizer step, or the rollouts that an update is made on."""
+    """A recipe did not see an optimizer step, or the fresh rollouts that an update is made on."""
 
 
 class Worked(NamedTuple):
-    """What a recipe made of one micro-batch."""
+    """A micro-batch after the recipe's work."""
 
     batch: TokenBatch
-    """What the host's policy loss is to read: `logprobs`, `old_logprobs`, `advantages`, `clip_low`, `clip_high`."""
+    """Inputs of the host's policy loss: `logprobs`, `old_logprobs`, `advantages`, `clip_low`, `clip_high`."""
     loss: Tensor
     """Scalar to add to that loss, with gradient."""
 
@@ -168,7 +168,7 @@ class Control:
             for every micro-batch: stats(logits, targets), micro_batch(batch) -> (edited batch, loss to add)
             after the update:      close_step() -> means                   the controller moves
 
-    What is added to the policy loss of one optimizer step is `(1/N) sum_{b,t} term_{b,t}` over all its N response
+    The loss added to the policy loss of one optimizer step is `(1/N) sum_{b,t} term_{b,t}` over all its N response
     tokens, whatever the split into micro-batches and ranks; the controller is fed the mean of the recipe's measure over
     the same tokens. A step that closes without a micro-batch is an error, and so is a micro-batch of rollouts that a
     recipe had to see fresh and did not.
@@ -285,8 +285,8 @@ class Control:
         Args:
             logits: `[B, T, V]`.
             targets: `[B, T]`, the sampled tokens.
-            temperature: what the logits are divided by.
-            logit_scale: `[B, T]`, what a rollout edit set in the batch (`batch.logit_scale`). The log-probs are then
+            temperature: divisor of the logits.
+            logit_scale: `[B, T]`, set by a rollout edit (`batch.logit_scale`). The log-probs are then
                 those of the scaled logits; the other three stay those of the policy that samples, without gradient.
 
         Returns:
@@ -309,7 +309,7 @@ class Control:
     def fresh(self, batch: TokenBatch) -> TokenBatch:
         """Show a whole batch of fresh rollouts, before any update on them; return it as the rollout edits leave it.
 
-        The rollout batch before it is closed. Micro-batches are then taken from what is returned
+        The rollout batch before it is closed. Take the micro-batches from the returned batch
         (`TokenBatch.rows`, `TokenBatch.updated`), since the edits may have set advantages, weights and logit scales.
 
         Args:
@@ -369,7 +369,7 @@ class Control:
         return Worked(edited, recipe_loss(self._recipe, edited, world_size=self._world_size))
 
     def add(self, sums: Mapping[str, Tensor]) -> None:
-        """Add what `step_sums` gave, here or in another process, to the open step."""
+        """Add the result of `step_sums`, computed here or in another process, to the open step."""
         self._open = {name: self._open[name] + value if self._open else value for name, value in sums.items()}
 
     def close_step(self) -> dict[str, float]:
@@ -377,8 +377,8 @@ class Control:
 
         Returns:
             `entropy`, `clamped_entropy`, `gap` (their difference) and `kept_mass`, nats and probability per token;
-            `bonus`, what the terms added to the loss; `coef`, as it was in force in this step; `band_low` and
-            `band_high` where the controller has a band; and what `also` named.
+            `bonus`, the terms' part of the loss; `coef`, in force in this step; `band_low` and
+            `band_high` where the controller has a band; and the quantities of `also`.
 
         Raises:
             UnseenError: no micro-batch was seen since the last step.
@@ -435,7 +435,7 @@ class Control:
             self._open, self._whole, self._seen, self._evaluating = before
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs, as a JSON-able dict that is the same on all ranks.
+        """Return the state for a resumed run, as a JSON-able dict that is the same on all ranks.
 
         Raises:
             RuntimeError: an optimizer step is open.
@@ -451,7 +451,7 @@ class Control:
         }
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Continue from what `state_dict` returned; nothing changes if it is refused.
+        """Continue from the dict that `state_dict` returned; nothing changes if it is rejected.
 
         Raises:
             ValueError: another recipe, controller or settings; a missing, unknown or damaged field.
@@ -467,7 +467,7 @@ class Control:
         self._steps, self._seen, self._open = steps, seen, {}
 
     def _in_force(self, batch: TokenBatch) -> TokenBatch:
-        """Return the batch with what holds in the open step, where its maker did not say."""
+        """Return the batch with coefficient, step and collectives of the open step; a step given by its maker stays."""
         changes: dict[str, Any] = {
             "coef": self.coefficient,
             "step": batch.step or self._steps,

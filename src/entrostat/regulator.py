@@ -154,7 +154,7 @@ class Regulator:
         return entropy
 
     def _reduced(self, reduce: Reduce | None) -> Tally:
-        # A copy: most all-reduces write into what they are given.
+        # A copy: most all-reduces write into their argument.
         return self._open if reduce is None else Tally(reduce(self._open.sums.clone()))
 
     @contextmanager
@@ -194,7 +194,7 @@ class Regulator:
         }
 
     def load_state_dict(self, saved: Mapping[str, Any], *, ranks: int = 1) -> None:
-        """Continue from what `state_dict` returned; nothing changes if it is refused.
+        """Continue from the dict that `state_dict` returned; nothing changes if it is rejected.
 
         Args:
             saved: the dict, possibly by way of JSON.

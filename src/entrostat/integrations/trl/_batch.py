@@ -56,7 +56,7 @@ def step_tokens(
         all_reduce: sums a tensor over all ranks.
 
     If the step reaches beyond this generation batch, the tokens still to be generated cannot be counted; then the
-    step is taken to be as long as this generation batch per micro-batch, which is what TRL's own DAPO loss does.
+    step is taken to be as long as this generation batch per micro-batch, as TRL's own DAPO loss does.
     """
     inside = position + accumulation <= len(buffered)
     window = buffered[position : position + accumulation] if inside else buffered

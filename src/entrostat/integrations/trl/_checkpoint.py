@@ -1,4 +1,4 @@
-"""Checkpoint and resume: what TRL's checkpoint leaves out, and an exact resume needs.
+"""Checkpoint and resume: the state that TRL's checkpoint leaves out and an exact resume needs.
 
 TRL trains on one rollout batch for several optimizer steps, but saves none of it, and a resumed run counts its
 micro-batches from zero: after a checkpoint in the middle of a rollout batch it would draw another one, and from then on
@@ -25,7 +25,7 @@ Batches = Sequence[dict[str, Any]]
 
 
 class Checkpoints:
-    """What a trainer saves beside TRL's files, and takes up again when training begins.
+    """The state a trainer saves beside TRL's files, and takes up again when training begins.
 
     Args:
         trainer: the trainer; its `_step` and `_buffered_inputs` are set when a checkpoint is read.
@@ -37,7 +37,7 @@ class Checkpoints:
         self._sampler: Iterable[Any] | None = None
 
     def save(self, output_dir: Path) -> None:
-        """Write into the checkpoint folder of this step what TRL leaves out; called on every rank."""
+        """Write the state that TRL leaves out into the checkpoint folder of this step; called on every rank."""
         trainer = self._trainer
         folder = output_dir / f"{PREFIX_CHECKPOINT_DIR}-{trainer.state.global_step}"
         rollout_step = trainer._step % (trainer.args.steps_per_generation * trainer.num_iterations)

@@ -43,13 +43,13 @@ class Measured(NamedTuple):
 
     @classmethod
     def nothing(cls, like: Tensor) -> Measured:
-        """Return NaN everywhere: whoever reads by mistake what was not measured finds out."""
+        """Return NaN everywhere, so that reading an unmeasured quantity by mistake shows."""
         return cls(*[torch.full_like(like, torch.nan, dtype=torch.float32)] * 5)
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadRequest:
-    """What a pass wants of the head beside log-probs."""
+    """The statistics a pass wants of the head beside log-probs."""
 
     measure: bool = True
     """Whether entropies are wanted; the passes of old and reference policies want log-probs alone."""
@@ -87,7 +87,7 @@ class HeadRequest:
 
 @dataclass
 class _Call:
-    """One call of the model: what the kernel is asked, and what it answers beside the fields that TRL carries."""
+    """One call of the model: the request to the kernel, and its answers beside the fields that TRL carries."""
 
     request: HeadRequest
     scored: Tensor
@@ -105,7 +105,7 @@ class Recorder:
 
     Args:
         model: the model, wrapped or not.
-        request: what to measure.
+        request: the statistics wanted.
         keep: how many last positions are the response.
         scale: `[B, keep]` factor on the logits, or None.
     """

@@ -1,4 +1,4 @@
-"""A recipe is never a silent no-op: which of TRL's methods ours override, and what becomes of a step it did not see.
+"""A recipe is never a silent no-op: our overrides of TRL's methods are checked, and an unseen step is an error.
 
 A release of TRL that renames a hook, and a subclass that overrides one without calling ours, both leave a trainer that
 trains as if it had no recipe. The first is seen when the integration is imported, the second before the first update.
@@ -57,7 +57,7 @@ def verify_overrides(cls: type) -> None:
 
 @contextmanager
 def naming_overrides(trainer: object, *hooks: str) -> Generator[None]:
-    """Name the overrides that stand before ours of some hooks, in an error about what the recipe did not see.
+    """In an `UnseenError`, name a subclass's overrides of some hooks.
 
     Args:
         trainer: the trainer, perhaps of a subclass.

@@ -37,7 +37,7 @@ class LossPass:
     batch: TokenBatch | None = None
     """The micro-batch as measured; None until TRL has asked its hook."""
     worked: Worked | None = None
-    """What the recipe made of it."""
+    """The micro-batch as the recipe edited it, and its loss."""
     also: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     """Further quantities `[B, T]` to log the means of."""
 
@@ -61,7 +61,7 @@ def measure(
 
     Args:
         hook: TRL's method.
-        request: what to measure.
+        request: the statistics wanted.
         model: the model that TRL passes to it.
         call: its further positional arguments; the third is the number of response tokens.
         scale: `[B, T]` factor on the logits of the response tokens, or None.
@@ -73,7 +73,7 @@ def measure(
 
 
 def edit_inputs(trainer: Any, running: LossPass, measured: Measured) -> None:
-    """Let the recipe work on a micro-batch, and put what it edited where TRL's loss will read it."""
+    """Let the recipe work on a micro-batch, and put the edited fields where TRL's loss will read them."""
     # From the inputs as given: a loss that asks the hook twice must not have them edited twice.
     batch = token_batch(trainer, running.given, measured, **step_size(trainer, running.given))
     worked = trainer.control.work(batch)
@@ -106,7 +106,7 @@ def token_batch(trainer: Any, inputs: dict[str, Any], measured: Measured, **fact
 
 
 def step_size(trainer: Any, inputs: dict[str, Any]) -> dict[str, Tensor]:
-    """Return what the step divides by, for the terms: its tokens and responses, and the host's own weights."""
+    """Return the divisors of the step, for the terms: its tokens and responses, and the host's own weights."""
     if not trainer.recipe.terms:
         return {}
     mask, ranks = response_mask(inputs), trainer._ranks
@@ -168,7 +168,7 @@ def measure_rollouts(
     """Run the model over fresh rollouts once, without gradient."""
     ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
     attention = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
-    # Pictures and the like: what TRL's hook takes by the names under which the rollouts carry it.
+    # Pictures and the like: TRL's hook takes them by the names under which the rollouts carry them.
     extra = {name: output[name] for name in inspect.signature(running.hook).parameters if name in output}
     args = trainer.args
     rows = args.per_device_train_batch_size if trainer.model.training else args.per_device_eval_batch_size
@@ -178,5 +178,5 @@ def measure_rollouts(
 
 
 def rollout_request(trainer: Any) -> HeadRequest:
-    """Return what is measured of fresh rollouts."""
+    """Return the request for fresh rollouts."""
     return dataclasses.replace(trainer._request, logit_stats="logit_stats" in trainer.recipe.needs)

@@ -26,9 +26,9 @@ def draw_again(
 
     Args:
         trainer: the trainer; its metrics of the second draw are dropped, but for two of ours.
-        redraw: what is drawn again and what is taken.
+        redraw: which rollouts are drawn again, and which of the new ones are taken.
         inputs: the rows of the batch on this rank, whole groups.
-        output: what TRL made of them.
+        output: TRL's rollouts of them.
         draw: TRL's generation and scoring.
 
     Raises:
@@ -64,7 +64,7 @@ def _follows(value: Any, rows: int) -> bool:
 
 @contextmanager
 def _at(trainer: Any, temperature: float) -> Generator[None]:
-    """Sample at a temperature, and forget what is logged meanwhile."""
+    """Sample at a temperature, and drop the metrics logged meanwhile."""
     config, settings = trainer.generation_config, trainer.generation_kwargs
     metrics, logs = copy.deepcopy(dict(trainer._metrics["train"])), copy.deepcopy(trainer._logs)
     trainer.generation_config = copy.deepcopy(config)

@@ -1,4 +1,4 @@
-"""What cannot work together is refused when the trainer is made, in one sentence each."""
+"""Combinations that cannot work under TRL, each rejected in one sentence when the trainer is made."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from entrostat.recipes import HOST_OFFERS, InertRecipeWarning, Recipe
 
 
 def check_recipe(recipe: Recipe, args: Any, model: Any) -> None:
-    """Raise what the trainer would refuse when it is made; the model may be on torch's `meta` device.
+    """Raise the errors that the trainer raises when it is made; the model may be on torch's `meta` device.
 
     Raises:
         ValueError: a setting in conflict with the recipe, or a head or a measure that does not fit it.
@@ -83,7 +83,7 @@ def _refuse_missing(args: Any, recipe: Recipe) -> None:
 def _refuse_ratio(args: Any, recipe: Recipe) -> None:
     """Raise if TRL's loss would not form its ratio per token, or not clip it, where an edit counts on that."""
     if (recipe.edits or recipe.terms) and args.loss_type not in LOSS_TYPES:
-        # Nobody knows how it reduces, or what it reads of an edited batch.
+        # How it reduces, and which edits it reads, is not known.
         raise unknown_name("loss_type", args.loss_type, LOSS_TYPES)
     of_clip = {"clip_low", "clip_high", "old_logprobs"}
     if args.loss_type in ("cispo", "sapo", "vespo") and of_clip & _set_by(recipe):

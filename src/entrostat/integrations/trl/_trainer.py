@@ -1,11 +1,11 @@
 """`GRPOTrainer` with a recipe: TRL's loss is called, never copied. This file holds TRL's names and hooks.
 
 Once per rollout batch, after TRL has generated and scored: measure the fresh rollouts if the recipe asks for it, let it
-draw again or edit, and put what it edited beside TRL's own tensors.
+draw again or edit, and put the edited fields beside TRL's own tensors.
 
 In one micro-batch, `compute_loss` hands TRL's loss a shallow copy of its inputs. TRL first asks the hook
 `_get_per_token_logps_and_entropies`; ours measures, lets the recipe edit that copy, and computes the recipe's terms.
-TRL then reads the edited copy. What comes back is TRL's loss, to which the terms' mean over the step's tokens is added.
+TRL then reads the edited copy. To TRL's loss the terms' mean over the step's tokens is added.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
 
     _tag_names = [*GRPOTrainer._tag_names, "entrostat"]  # noqa: RUF012 - TRL's own type
 
-    # What is used of TRL and transformers, whose own annotations are partial.
+    # Attributes of TRL and transformers, whose own annotations are partial.
     args: Any
     model: Any
     accelerator: Any
@@ -233,7 +233,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
         return output
 
     def _draw(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        """TRL's generation and scoring, with what TRL computes but does not pass on."""
+        """TRL's generation and scoring, with the rewards and groups that TRL does not pass on."""
         return carry_rewards(self, super()._generate_and_score_completions(inputs))
 
     @overrides(GRPOTrainer)

@@ -4,7 +4,7 @@
         'hydra.searchpath=[pkg://entrostat.integrations.verl.config]' +entrostat=control \\
         entrostat.recipe=aent +entrostat.parameters.low=0.15 +entrostat.parameters.high=0.24 ...
 
-Importing this package does not import verl. What it adds: an engine (`_engine`), a loss around verl's own (`_loss`), a
+Importing this package does not import verl. It adds an engine (`_engine`), a loss around verl's own (`_loss`), a
 controller on the driver (`_driver`) and a trainer that joins them (`_trainer`).
 """
 

@@ -27,7 +27,7 @@ LOGITS = {"mean_logit": "entrostat_mean_logit", "target_logit": "entrostat_targe
 """Field of the batch -> key that carries it for fresh rollouts whose recipe asks for logits."""
 
 ASK, ASK_LOGITS = "entrostat_measure", "entrostat_logit_stats"
-"""What the driver sends along to the pass over fresh rollouts: the measure it wants, and whether logits too."""
+"""Keys sent along with the pass over fresh rollouts: the measure wanted, and whether logits are wanted too."""
 
 FACTS: dict[str, tuple[str, Any]] = {
     "coef": ("entrostat_coef", 0.0),
@@ -36,7 +36,7 @@ FACTS: dict[str, tuple[str, Any]] = {
     "temperature": ("temperature", 1.0),
     "vocab": ("entrostat_vocab", None),
 }
-"""Field of the batch -> key under which it goes along with the data, and what it is without. The engine puts `vocab`
+"""Field of the batch -> key under which it goes along with the data, and its default. The engine puts `vocab`
 there, the driver the rest."""
 
 PER_TOKEN = {
@@ -63,7 +63,7 @@ def to_token_batch(config: Any, model_output: Any, data: Any, dp_group: Any) -> 
 
     Args:
         config: verl's `ActorConfig`.
-        model_output: what the engine returned; packed sequences, prompts included.
+        model_output: the engine's output; packed sequences, prompts included.
         data: verl's micro-batch.
         dp_group: the ranks that share one optimizer step.
     """
@@ -101,12 +101,12 @@ def bounds(config: Any, like: Tensor) -> dict[str, Tensor]:
 
 
 def kl_coef(config: Any) -> float:
-    """Return what verl multiplies its divergence to the reference by."""
+    """Return verl's coefficient of the divergence to the reference."""
     return config.kl_loss_coef if config.use_kl_loss else 0.0
 
 
 def edited(before: TokenBatch, after: TokenBatch, config: Any, data: Any) -> tuple[Any, Any]:
-    """Return copies of verl's settings and micro-batch in which its loss reads what the edits changed."""
+    """Return copies of verl's settings and micro-batch in which its loss reads the edited fields."""
     changed = changed_fields(before, after, EDITABLE)
     if not changed:
         return config, data

@@ -16,12 +16,12 @@ _WINDOWS = ("rollout", "step")
 
 @dataclass(frozen=True, kw_only=True)
 class EntropyConfig:
-    """What stands under `entrostat` in verl's configuration.
+    """The group `entrostat` of verl's configuration.
 
     Args:
         recipe: name of a recipe, as `entrostat recipes` lists them.
         parameters: the recipe's own settings.
-        window: when the controller moves, `"step"` or `"rollout"`; None for what the recipe says.
+        window: when the controller moves, `"step"` or `"rollout"`; None for the recipe's own.
 
     Raises:
         TypeError: a field of another type.

@@ -51,7 +51,7 @@ class Driver:
         return self.control.regulator
 
     def facts(self, step: int) -> dict[str, Any]:
-        """Return what to send to the workers beside the data of a driver step.
+        """Return the facts to send to the workers beside the data of a driver step.
 
         Args:
             step: driver steps done.
@@ -83,7 +83,7 @@ class Driver:
 
         Args:
             metrics: verl's metrics of the step, changed in place.
-            prefix: what verl put before the names.
+            prefix: prefix of verl's names.
 
         Raises:
             RuntimeError: the sums are not there.

@@ -59,7 +59,7 @@ class EntropyFSDPEngine(FSDPEngineWithLMHead):
         return outputs
 
     def _measure(self, micro_batch: Any, loss: Any) -> Measure | None:
-        """Return what to measure: the loss's own, or in a pass without a loss what the driver asks for, if anything."""
+        """Return the measure: the loss's own, or in a pass without a loss the one the driver asks for, if any."""
         if isinstance(loss, EntropyLoss):
             # Without this verl lets the log-probs' backward pass write over the logits, which ours reads again.
             tu.assign_non_tensor(micro_batch, calculate_entropy=True)
@@ -84,7 +84,7 @@ def _statistics(logits: Tensor, temperature: Tensor, measure: Measure) -> dict[s
 def _factors(scale: Tensor, lengths: Tensor, shape: torch.Size) -> Tensor:
     """Return the factor of every position of logits `[B, S, V]`, or `[1, nnz, V]`, from those of the responses' tokens.
 
-    What belongs to a token stands one place before it; prompts, last places and padding have ones.
+    The values of a token stand one place before it; prompts, last places and padding have ones.
     """
     pairs = zip(scale.unbind(), lengths.tolist(), strict=True)
     rows = [pad(row, (length - len(row) - 1, 1), value=1.0) for row, length in pairs]

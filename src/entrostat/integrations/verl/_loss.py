@@ -20,12 +20,12 @@ from entrostat.integrations.verl._refusals import TRAINER, refuse_actor
 from entrostat.recipes import Recipe
 
 SUM = "entrostat/sum/"
-"""What stands before the name of a sum among verl's metrics, on its way from the workers to the driver."""
+"""Prefix of a sum among verl's metrics, on its way from the workers to the driver."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EntropyLoss:
-    """What a verl worker calls per micro-batch, in place of `ppo_loss`.
+    """The loss a verl worker calls per micro-batch, in place of `ppo_loss`.
 
     The engine reads `recipe.measure` off it. Beside verl's metrics it returns, as exact sums over the mini-batch, what
     the driver needs; see `Driver`.
@@ -35,7 +35,7 @@ class EntropyLoss:
         recipe: the recipe.
 
     Raises:
-        ValueError: the recipe needs what verl does not give, or a setting of verl's would undo its work.
+        ValueError: the recipe needs something verl does not give, or a setting of verl's would undo its work.
     """
 
     config: Any

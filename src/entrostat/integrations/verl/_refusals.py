@@ -1,4 +1,4 @@
-"""What cannot work on verl is refused at construction, in one sentence each."""
+"""Combinations that cannot work on verl, each rejected at construction in one sentence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from entrostat.errors import sentence
 from entrostat.recipes import HOST_OFFERS, Recipe
 
 OFFERS = frozenset(HOST_OFFERS) - {"redraw"}
-"""What of a recipe's needs the plug-in can meet; `ref_logprobs` with `use_kl_loss` only."""
+"""The needs of a recipe that the plug-in can meet; `ref_logprobs` with `use_kl_loss` only."""
 
 ENGINE = "verl's engine"
 
@@ -23,20 +23,17 @@ IGNORED = (
     "VERL_ENGINE_VENDOR=entrostat is set, but this worker trains with a loss of verl's own: no recipe is at work. "
     "Settings under `entrostat` need the group `+entrostat=control`; without a recipe, unset the variable."
 )
-"""What our engine says when another loss uses it; to train without a recipe is no error."""
+"""The warning of our engine when another loss uses it; training without a recipe is no error."""
 
 
 def refuse_arguments(arguments: Sequence[str]) -> None:
-    """Raise if a command line has settings of ours without the group, which Hydra takes and verl never reads.
+    """Raise `ValueError` if a command line has our settings without their group: Hydra accepts, verl ignores them.
 
-    With the group, Hydra itself refuses to add what is there already. What is forced by `++`, or stands in a file, may
-    have the group beside it in that file.
+    With the group, Hydra itself refuses to add a setting that exists already. A setting forced by `++`, or one in a
+    file, may have the group beside it in that file.
 
     Args:
         arguments: Hydra's overrides, among other things.
-
-    Raises:
-        ValueError: as said above.
     """
     alone = [each for each in arguments if each.startswith(("+entrostat.recipe=", "+entrostat.window="))]
     if alone and not any(each.startswith("+entrostat=") for each in arguments):
@@ -47,16 +44,13 @@ def refuse_arguments(arguments: Sequence[str]) -> None:
 
 
 def refuse_trainer(use_v1: bool, mode: str) -> str:
-    """Return the trainer's name; raise if it is one that would train without the recipe and say nothing.
+    """Return the trainer's name; raise `ValueError` if it is one that would train without the recipe and say nothing.
 
     The Hydra group calls it, as the resolver `entrostat_carries`, when verl resolves its configuration.
 
     Args:
         use_v1: verl's `trainer.use_v1`.
         mode: verl's `trainer.v1.trainer_mode`.
-
-    Raises:
-        ValueError: as said above.
     """
     if not use_v1:
         remedy = "verl's old trainer would ignore the recipe."
@@ -68,15 +62,11 @@ def refuse_trainer(use_v1: bool, mode: str) -> str:
 
 
 def refuse_actor(config: Any, recipe: Recipe) -> None:
-    """Raise if the recipe and the actor's settings cannot go together.
+    """Raise `ValueError` if the recipe and the actor's settings cannot go together.
 
     Args:
         config: verl's `ActorConfig`, or its Hydra node.
         recipe: the recipe.
-
-    Raises:
-        TypeError: `recipe` is not a `Recipe`.
-        ValueError: as said above.
     """
     if not isinstance(recipe, Recipe):
         raise TypeError(sentence("recipe", "be an entrostat Recipe, such as `entrostat.recipes.aent(...)`", recipe))
@@ -104,14 +94,11 @@ def _refuse_missing(config: Any, recipe: Recipe) -> None:
 
 
 def refuse_run(config: Any, recipe: Recipe) -> None:
-    """Raise if what else verl is told to do leaves the recipe no place, or no data.
+    """Raise `ValueError` if other settings of verl leave the recipe no place, or no data.
 
     Args:
         config: verl's whole configuration.
         recipe: the recipe.
-
-    Raises:
-        ValueError: as said above.
     """
     if (distillation := config.get("distillation")) and distillation.get("enabled"):
         remedy = "A worker has one loss, and the recipe's would take the place of the distillation's."
@@ -128,14 +115,11 @@ def refuse_run(config: Any, recipe: Recipe) -> None:
 
 
 def refuse_parts(keys: Sequence[str], recipe: Recipe) -> None:
-    """Raise if a recipe that looks at whole responses meets some that came in several parts, which share a reward.
+    """Raise `ValueError` if a recipe that compares whole responses meets one in several parts, which share a reward.
 
     Args:
         keys: verl's names of the rows, `UID_SESSION_PART`.
         recipe: the recipe.
-
-    Raises:
-        ValueError: as said above.
     """
     parts = Counter(key.rsplit("_", 1)[0] for key in keys)
     session, most = max(parts.items(), key=lambda item: item[1])
@@ -147,14 +131,11 @@ def refuse_parts(keys: Sequence[str], recipe: Recipe) -> None:
 
 
 def refuse_window(recipe: Recipe, updates: int) -> None:
-    """Raise if the controller should move at every optimizer step and verl makes several per rollout batch.
+    """Raise `ValueError` if the controller moves at every optimizer step and verl makes several per rollout batch.
 
     Args:
         recipe: the recipe.
         updates: optimizer steps per rollout batch.
-
-    Raises:
-        ValueError: as said above.
     """
     if recipe.window == "step" and updates > 1 and not isinstance(recipe.controller, Constant):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""verl's rollout batch on the driver, as one `TokenBatch`; and what the recipe made of it, back beside the rollouts.
+"""verl's rollout batch on the driver as one `TokenBatch`, and the recipe's changes written back beside the rollouts.
 
 verl keeps the batch in its TransferQueue, by row and field, and hands out names. Rows that verl adds to fill up its
 mini-batches are no rollouts: no edit sees them, and fields of ours hold a filler there.
@@ -32,7 +32,7 @@ from entrostat.recipes import Recipe
 
 
 def measuring_request(recipe: Recipe) -> dict[str, Any]:
-    """Return what to send along to verl's pass over fresh rollouts, so that the engine measures them."""
+    """Return the settings to send along with verl's pass over fresh rollouts, so that the engine measures them."""
     asked = {ASK: recipe.measure} if "old_entropy" in recipe.needs else {}
     return {**asked, ASK_LOGITS: True} if "logit_stats" in recipe.needs else asked
 
@@ -49,7 +49,7 @@ def read(rollouts: Any, recipe: Recipe, actor: Any, temperature: float) -> Token
         rollouts: verl's `KVBatchMeta`.
         recipe: the recipe.
         actor: verl's settings of the actor.
-        temperature: what verl divides logits by.
+        temperature: the divisor of verl's logits.
 
     Raises:
         ValueError: responses in several parts, and a recipe that looks at whole ones.
@@ -64,19 +64,19 @@ def read(rollouts: Any, recipe: Recipe, actor: Any, temperature: float) -> Token
     if "group_ids" in recipe.needs:
         given["group_ids"] = _groups(keys)
     mask, logprobs = padded["response_mask"], given["old_logprobs"]
-    # NaN, so that whoever reads by mistake what was not measured finds out.
+    # Unmeasured quantities are NaN, so that reading one by mistake shows.
     given = {name: torch.full_like(logprobs, torch.nan) for name in STATISTICS} | given
     given |= bounds(actor, logprobs) | {"kl_coef": kl_coef(actor), "temperature": temperature}
     return TokenBatch(logprobs=logprobs, mask=mask, **given)
 
 
 def write(rollouts: Any, before: TokenBatch, after: TokenBatch) -> None:
-    """Put beside the rollouts what the edits changed, and what updates on them will read.
+    """Put the edited fields, and those that later updates read, beside the rollouts.
 
     Args:
         rollouts: verl's `KVBatchMeta`; its list of fields is brought up to date.
-        before: what `read` returned.
-        after: what the recipe made of it.
+        before: the batch that `read` returned.
+        after: the batch as the recipe left it.
     """
     changed = changed_fields(before, after, ROLLOUT_EDITABLE).keys()
     carried = {name for name in PER_TOKEN | PER_RESPONSE if getattr(after, name) is not None}
@@ -97,7 +97,7 @@ def write(rollouts: Any, before: TokenBatch, after: TokenBatch) -> None:
 
 
 def _fields(recipe: Recipe) -> dict[str, str]:
-    """Return field of the batch -> verl's or our own name, of what the driver reads; `rewards` come by token."""
+    """Return field of the batch -> verl's or our own name, of the fields the driver reads; `rewards` come by token."""
     needs = recipe.needs
     fields = {name: TENSORS[name] for name in ("old_logprobs", "advantages")}
     fields |= {"ref_logprobs": TENSORS["ref_logprobs"]} if "ref_logprobs" in needs else {}

@@ -59,7 +59,7 @@ def host_loss() -> Tensor:
 
 
 def packed_batch(logprobs: Tensor, entropy: Tensor) -> tuple[dict[str, Any], Any]:
-    """Return what the engine gives and what it was given, for two responses of 3 and 2 tokens to one-token prompts."""
+    """Return the engine's output and its input, for two responses of 3 and 2 tokens to one-token prompts."""
     from verl.utils import tensordict_utils as tu
 
     def packed(values: Tensor, lengths: tuple[int, int], before: int = 0, after: int = 0) -> Tensor:
@@ -67,7 +67,7 @@ def packed_batch(logprobs: Tensor, entropy: Tensor) -> tuple[dict[str, Any], Any
         return torch.nested.as_nested_tensor(rows, layout=torch.jagged)
 
     lengths = (3, 2)
-    # The engine's row has prompt and response; what belongs to a token stands one place before it.
+    # The engine's row has prompt and response; the values of a token stand one place before it.
     outputs = {"log_probs": packed(logprobs, lengths, after=1)}
     outputs |= {key: packed(entropy, lengths, after=1) for key in STATISTICS.values()}
     ids = torch.zeros(2, 3, dtype=torch.long)

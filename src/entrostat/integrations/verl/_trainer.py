@@ -80,7 +80,7 @@ class EntropyPPOTrainerSync(PPOTrainerSync):
         return batch
 
     def _see_rollouts(self, batch: Any) -> None:
-        """Show the rollouts to the recipe, before any update on them; keep what it made of them."""
+        """Show the rollouts to the recipe, before any update on them; keep its changes."""
         refs = self.config.actor_rollout_ref
         rollouts = read(batch, self.recipe, refs.actor, refs.rollout.temperature)
         seen = self.driver.see(rollouts, self.global_steps - 1)

@@ -1,4 +1,4 @@
-"""What verl's entry-point group `verl.plugins` loads, in the driver, the task runner and every Ray worker.
+"""The module verl loads from its entry-point group `verl.plugins`: in the driver, the task runner and all workers.
 
 verl loads it in the middle of its own `__init__`, and hides whatever goes wrong. So it imports nothing of verl here: it
 asks to be called when verl's engines, and its trainers, have been imported. A failure then is kept in `FAILURES` and
