@@ -244,6 +244,12 @@ def test_records_alone(job: Path, tmp_path: Path, damage: str) -> None:
         assert words in outcome("watch", folder, "--once")[1]
 
 
+def test_a_description_that_lost_its_label(job: Path) -> None:
+    path = job / RUN / "run.json"
+    path.write_text(path.read_text().replace('"label"', '"labal"'))
+    assert outcome(*commands(job)["run"])[0] in (0, 2)
+
+
 def test_two_versions_side_by_side(job: Path) -> None:
     shutil.copytree(job / RUN, job / "runs" / "none-seed0")
     described = job / "runs" / "none-seed0" / "run.json"

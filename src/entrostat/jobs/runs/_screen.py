@@ -104,11 +104,13 @@ def summary(runs: Sequence[RunDirectory]) -> Table:
     """
     finished: dict[str, list[tuple[list[StepRecord], list[EvaluationRecord]]]] = {}
     for run in runs:
-        if run.info()["status"] == "done":
+        info = run.info()
+        if info.get("status") == "done":
             records = read(run.records)
             steps = [record for record in records if isinstance(record, StepRecord)]
             if steps:
-                finished.setdefault(run.info()["label"], []).append((steps, _judged(records)))
+                # A damaged description may have lost its label.
+                finished.setdefault(str(info.get("label", run.path.name)), []).append((steps, _judged(records)))
     ks = _common_ks([evaluations for group in finished.values() for _, evaluations in group])
     table = Table("recipe", "entropy", *(f"pass@{k}" for k in ks), box=None, pad_edge=False)
     if ks:
