@@ -38,7 +38,7 @@ def run(
     """Train with several recipes side by side and write a report."""
     from entrostat.integrations.sources import avoid_unknown_hub
     from entrostat.jobs import settings
-    from entrostat.jobs.runs import JobDirectory, require_trackers
+    from entrostat.jobs.runs import JobDirectory, build_task, load_tokenizer, require_trackers
 
     trackers = None if report_to is None else tuple(dict.fromkeys(report_to))
     overrides = {
@@ -74,7 +74,9 @@ def run(
         raise ValueError("--json belongs to --dry-run: a run prints its progress, and its records are JSON.")
     if not resume:
         job = _with_absolute_paths(job)
-        _check_data(job)
+        if job.data.source:
+            # Read as the runs will read it, so that nothing is made of data they refuse.
+            build_task(job, load_tokenizer(job))
         directory.create(job)
     _run(job, directory)
 
@@ -141,14 +143,6 @@ def _with_absolute_paths(job: Job) -> Job:
 
     data = dataclasses.replace(job.data, source=absolute(job.data.source))
     return dataclasses.replace(job, model=absolute(job.model), data=data)
-
-
-def _check_data(job: Job) -> None:
-    """Read `[data]` as the runs will, so that nothing is made of data they refuse."""
-    from entrostat.jobs.runs import build_task, load_tokenizer
-
-    if job.data.source:
-        build_task(job, load_tokenizer(job))
 
 
 def _run(job: Job, directory: Any) -> None:

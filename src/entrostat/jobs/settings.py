@@ -209,9 +209,31 @@ class TrainJob:
         for name in ("prompts", "minibatches", "iterations", "max_completion_length", "save_every"):
             require_count(name, getattr(self, name), least=1)
         require_count("generations", self.generations, least=2, remedy="A group of one has no advantage.")
-        self._check_batches()
-        self._check_optimizer()
-        self._check_choices()
+        responses = self.prompts * self.generations
+        rule = f"divide the {responses} responses of a batch"
+        require(responses % self.minibatches == 0, "minibatches", rule, self.minibatches)
+        micro = require_count("micro_batch", self.micro_batch)
+        rule = f"divide the {self.minibatch} responses of a minibatch"
+        require(not micro or self.minibatch % micro == 0, "micro_batch", rule, micro)
+        for name in ("learning_rate", "temperature"):
+            require(require_finite(name, getattr(self, name)) > 0, name, "be positive", getattr(self, name))
+        for name in ("beta", "weight_decay", "max_grad_norm"):
+            require(require_finite(name, getattr(self, name)) >= 0, name, "be at least 0", getattr(self, name))
+        choices = {
+            "schedule": SCHEDULES,
+            "scale_rewards": ("group", "batch", "none"),
+            "dtype": ("float32", "bfloat16"),
+            "precision": ("auto", "bf16", "fp32"),
+            "vllm": ("", "colocate", "server"),
+        }
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise unknown_name(f"`{name}`", getattr(self, name), filter(None, known))
+        memory = require_finite("vllm_memory", self.vllm_memory)
+        require(0 < memory < 1, "vllm_memory", "lie between 0 and 1", memory)
+        served = bool(self.vllm_server)
+        rule = 'be given with vllm = "server", and only with it'
+        require(served == (self.vllm == "server"), "vllm_server", rule, self.vllm_server)
         for name in ("clip_low", "clip_high", "adam_beta2", "warmup"):
             require(0 <= require_finite(name, getattr(self, name)) < 1, name, "lie in [0, 1)", getattr(self, name))
 
@@ -239,37 +261,6 @@ class TrainJob:
             8
         """
         return self.minibatches * self.iterations
-
-    def _check_batches(self) -> None:
-        responses = self.prompts * self.generations
-        rule = f"divide the {responses} responses of a batch"
-        require(responses % self.minibatches == 0, "minibatches", rule, self.minibatches)
-        micro = require_count("micro_batch", self.micro_batch)
-        rule = f"divide the {self.minibatch} responses of a minibatch"
-        require(not micro or self.minibatch % micro == 0, "micro_batch", rule, micro)
-
-    def _check_optimizer(self) -> None:
-        for name in ("learning_rate", "temperature"):
-            require(require_finite(name, getattr(self, name)) > 0, name, "be positive", getattr(self, name))
-        for name in ("beta", "weight_decay", "max_grad_norm"):
-            require(require_finite(name, getattr(self, name)) >= 0, name, "be at least 0", getattr(self, name))
-
-    def _check_choices(self) -> None:
-        choices = {
-            "schedule": SCHEDULES,
-            "scale_rewards": ("group", "batch", "none"),
-            "dtype": ("float32", "bfloat16"),
-            "precision": ("auto", "bf16", "fp32"),
-            "vllm": ("", "colocate", "server"),
-        }
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise unknown_name(f"`{name}`", getattr(self, name), filter(None, known))
-        memory = require_finite("vllm_memory", self.vllm_memory)
-        require(0 < memory < 1, "vllm_memory", "lie between 0 and 1", memory)
-        served = bool(self.vllm_server)
-        rule = 'be given with vllm = "server", and only with it'
-        require(served == (self.vllm == "server"), "vllm_server", rule, self.vllm_server)
 
 
 RESERVED = set('/\\:*?"<>| ')
