@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from entrostat import Control, TokenBatch, controllers, measures, recipes
-from entrostat.control import all_gather_ragged, step_sums
+from entrostat.control import UnseenError, all_gather_ragged, step_sums
 from entrostat.edits import DifficultyWeight
+from entrostat.ops import TokenStats
 
 from .batches import batch, on_ranks, part, rollouts
 
@@ -182,6 +183,111 @@ def test_a_step_without_a_micro_batch_is_an_error() -> None:
         control.close_step()
 
 
+def test_a_recipe_that_moves_per_rollout_needs_its_rollouts() -> None:
+    control = Control(aent(window="rollout"))
+    with pytest.raises(UnseenError, match=r"recipe 'aent' works on whole batches.*control\.fresh"):
+        control.micro_batch(batch())
+    with pytest.raises(ValueError, match="pass `total_rollouts`"):
+        Control(aent(window="rollout", anneal=0.5), total_steps=10)
+
+
+def test_fresh_rollouts_within_a_step_move_the_controller_when_it_closes() -> None:
+    control = Control(aent(window="rollout"))
+    control.fresh(batch())
+    control.micro_batch(batch().replace(num_tokens=30))
+    control.fresh(batch(seed=1))
+    assert control.coefficient == 0.2, "a step has one coefficient"
+    control.micro_batch(batch(seed=1).replace(num_tokens=30))
+    assert control.close_step()["coef"] == 0.2
+    once = control.coefficient
+    assert once > 0.2
+    control.micro_batch(batch(seed=1))
+    control.close_step()
+    assert control.coefficient == once, "the second rollout batch goes on"
+
+
+def test_later_micro_batches_of_a_rollout_batch_see_later_steps() -> None:
+    seen: list[int | None] = []
+
+    class Look:
+        sets = frozenset[str]()
+
+        def __call__(self, batch: TokenBatch) -> TokenBatch:
+            seen.append(batch.step)
+            return batch
+
+    control = Control(recipes.none().with_edits(Look()))
+    for _ in range(2):
+        fresh = control.fresh(batch())
+        for _ in range(2):
+            control.micro_batch(fresh)
+            control.close_step()
+    assert seen == [0, 1, 2, 3]
+    control.micro_batch(batch().replace(step=0))
+    assert seen[-1] == 0, "a step that the host names is the host's"
+
+
+def test_statistics_of_other_logits_than_the_recipe_asks_for() -> None:
+    control = Control(recipes.era(low=0.8))
+    fresh = control.fresh(rollouts().replace(logit_scale=torch.ones(8, 9)))
+    with pytest.raises(ValueError, match=r"scales the logits of this batch.*logit_scale=batch.logit_scale"):
+        control.micro_batch(fresh)
+    with pytest.raises(ValueError, match="adds a term to edited logits, whose entropy carries no gradient"):
+        Control(recipes.era(low=0.8).plus(aent()))
+
+
+def test_masks_and_counts_of_any_kind() -> None:
+    whole = batch()
+    expected = Control(aent()).micro_batch(whole).loss
+    for changes in ({"mask": whole.mask.half()}, {"mask": whole.mask.bool()}, {"num_tokens": int(whole.mask.sum())}):
+        torch.testing.assert_close(Control(aent()).micro_batch(whole.replace(**changes)).loss, expected)
+    long = torch.ones(1, 3000, dtype=torch.float16)
+    assert TokenBatch.of(TokenStats(*[long.float()] * 4), long, advantages=torch.ones(1)).tokens_of_step() == 3000
+
+
+def test_quantities_beside_ours_are_the_same_in_every_micro_batch() -> None:
+    control = Control(recipes.none())
+    ones = torch.ones_like(batch().entropy)
+    control.micro_batch(batch(), also={"length": ones})
+    with pytest.raises(ValueError, match="not in all: length"):
+        control.micro_batch(batch())
+    with pytest.raises(ValueError, match="`also` must not name entropy"):
+        control.micro_batch(batch(), also={"entropy": ones})
+
+
+def test_a_step_without_a_token_reports_nothing_that_was_not_measured() -> None:
+    control = Control(aent())
+    control.micro_batch(batch().replace(mask=torch.zeros(4, 6)))
+    assert control.close_step() == {"bonus": 0.0, "coef": 0.2, "band_low": 1.0, "band_high": 2.0}
+    assert control.coefficient == 0.2
+
+
+def test_an_interrupted_step_is_forgotten() -> None:
+    control, expected = Control(aent()), Control(aent())
+    control.micro_batch(batch(seed=5))
+    control.abandon_step()
+    for each in (control, expected):
+        each.micro_batch(batch())
+    assert control.close_step() == expected.close_step()
+
+
+def test_a_rank_without_a_micro_batch_closes_the_step_with_the_others() -> None:
+    whole = batch()
+    alone = Control(aent())
+    alone.micro_batch(whole)
+    expected = alone.close_step()
+    tokens = whole.mask.sum()
+
+    def on_rank(own: TokenBatch) -> dict[str, float]:
+        control = Control(aent(), reduce=lambda value: own.gather(value.flatten()).view(2, -1).sum(0))
+        if len(own.mask):
+            control.micro_batch(own.replace(num_tokens=tokens))
+        return control.close_step()
+
+    for means in on_ranks(on_rank, [part(whole, slice(0, 0)), whole]):
+        assert means == pytest.approx(expected)
+
+
 def test_a_step_of_several_micro_batches_needs_its_number_of_tokens() -> None:
     message = "`num_tokens` must hold the response tokens of the whole step"
     control = Control(aent())
@@ -212,7 +318,7 @@ def test_a_recipe_that_needs_the_length_of_the_run() -> None:
 
 
 def test_ranks_without_collectives_and_things_that_are_no_recipes() -> None:
-    with pytest.raises(ValueError, match="`reduce` and `all_gather` must be given for world_size=2"):
+    with pytest.raises(ValueError, match="`reduce` must be given for world_size=2"):
         Control(aent(), world_size=2)
     with pytest.raises(TypeError, match="`recipe` must be an entrostat Recipe"):
         Control("aent")  # pyright: ignore[reportArgumentType]

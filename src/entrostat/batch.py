@@ -76,12 +76,12 @@ class TokenBatch:
     """Divisor of the logits."""
     vocab: int | None = None
     """Number of tokens the policy chooses among, where known."""
-    num_tokens: Tensor | None = None
+    num_tokens: Tensor | float | None = None
     """Response tokens of the whole step, all micro-batches and ranks (a number); None where it is this batch alone."""
-    num_responses: Tensor | None = None
+    num_responses: Tensor | float | None = None
     """Responses of the whole step, all micro-batches and ranks (a number); None where it is this batch alone."""
-    step: int = 0
-    """Optimizer steps done."""
+    step: int | None = None
+    """Optimizer steps done, where known."""
     total_steps: int | None = None
     """Optimizer steps of the whole run, where known."""
     gather: Callable[[Tensor], Tensor] = _alone
@@ -157,13 +157,14 @@ class TokenBatch:
 
     def tokens_of_step(self) -> Tensor:
         """Return how many response tokens the step has, by which the host divides the terms."""
-        return self.mask.sum() if self.num_tokens is None else self.num_tokens
+        # Not `mask.sum()`: a mask in half precision cannot count beyond 2,048.
+        return torch.as_tensor(self.mask.bool().sum() if self.num_tokens is None else self.num_tokens)
 
     def responses_of_step(self) -> Tensor:
         """Return how many responses the step has, those without a token included."""
-        return torch.tensor(len(self.mask)) if self.num_responses is None else self.num_responses
+        return torch.as_tensor(len(self.mask) if self.num_responses is None else self.num_responses)
 
-    def weighed(self, loss: Tensor, *, as_host: bool = False) -> Tensor:
+    def weighted(self, loss: Tensor, *, as_host: bool = False) -> Tensor:
         """Return a term's loss `[B, T]` times `weight`.
 
         Args:

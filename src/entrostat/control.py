@@ -35,6 +35,7 @@ AllGather = Callable[[Tensor], Sequence[Tensor]]
 QUANTITIES = ("entropy", "clamped_entropy", "kept_mass")
 """Fields of a batch whose means over a step's tokens are always reported."""
 
+_COUNTS = ("tokens", "bonus", "signal", "signal_tokens")
 _FIELDS = ["recipe", "regulator", "rollout", "schema", "steps"]
 _SCHEMA = 1
 
@@ -72,7 +73,7 @@ def recipe_loss(recipe: Recipe, batch: TokenBatch, *, world_size: int = 1) -> Te
     return token_mean(per_token, batch.mask, num_tokens=batch.tokens_of_step().clamp(min=1) / world_size)
 
 
-def steering(recipe: Recipe, batch: TokenBatch) -> tuple[Tensor, Tensor]:
+def signal_of(recipe: Recipe, batch: TokenBatch) -> tuple[Tensor, Tensor]:
     """Return the values that the recipe's controller is fed, and which of them count."""
     return (batch.clamped_entropy, batch.mask) if recipe.signal is None else recipe.signal.read(batch)
 
@@ -90,10 +91,15 @@ def step_sums(
 
     Returns:
         One sum over the tokens per quantity, `tokens`, `bonus` (the loss), `signal` and `signal_tokens`.
+
+    Raises:
+        ValueError: a name in `also` that is taken.
     """
+    if taken := sorted(set(also or ()) & {*QUANTITIES, *_COUNTS, "gap", "coef", "band_low", "band_high"}):
+        raise ValueError(f"`also` must not name {', '.join(taken)}: every step reports quantities of these names.")
     values = {name: getattr(batch, name) for name in QUANTITIES} | dict(also or {})
     sums = {name: Tally.of(value, batch.mask).sums for name, value in values.items()}
-    signal, tokens = Tally.of(*steering(recipe, batch)).sums, sums["entropy"][1]
+    signal, tokens = Tally.of(*signal_of(recipe, batch)).sums, sums["entropy"][1]
     return {
         **{name: both[0] for name, both in sums.items()},
         "tokens": tokens,
@@ -105,7 +111,8 @@ def step_sums(
 
 def all_gather_ragged(values: Tensor, all_gather: AllGather) -> Tensor:
     """Join 1-d tensors of different lengths, rank after rank, with a collective that wants equal shapes."""
-    lengths = [int(length) for length in all_gather(torch.tensor([values.numel()], device=values.device))]
+    # One wait for the device, however many ranks there are.
+    lengths = torch.cat(list(all_gather(torch.tensor([values.numel()], device=values.device)))).tolist()
     padded = torch.nn.functional.pad(values, (0, max(lengths) - values.numel()))
     return torch.cat([part[:length] for part, length in zip(all_gather(padded), lengths, strict=True)])
 
@@ -148,11 +155,20 @@ def measure_scale(recipe: Recipe, vocab: int, host: str) -> float:
 
 
 class UnseenError(RuntimeError):
-    """A recipe did not see an optimizer step, or the fresh rollouts that an update is made on."""
+    """A recipe did not see an optimizer step, or the fresh rollouts that an update is made on.
+
+    Args:
+        problem: a sentence; hosts keep it.
+        remedy: the remedy in a loop of one's own; hosts word their own.
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem} {remedy}")
+        self.problem = problem
 
 
-class Worked(NamedTuple):
-    """A micro-batch after the recipe's work."""
+class Applied(NamedTuple):
+    """A micro-batch after the recipe's edits and terms."""
 
     batch: TokenBatch
     """Inputs of the host's policy loss: `logprobs`, `old_logprobs`, `advantages`, `clip_low`, `clip_high`."""
@@ -163,7 +179,7 @@ class Worked(NamedTuple):
 class Control:
     """A recipe at work in any training loop: it measures, edits, adds its terms, and moves its coefficient.
 
-        for every rollout batch:   fresh(batch)                            edits of whole rollout batches
+        for every rollout batch:   fresh(batch) -> batch                   edits of whole rollout batches
           for every step:
             for every micro-batch: stats(logits, targets), micro_batch(batch) -> (edited batch, loss to add)
             after the update:      close_step() -> means                   the controller moves
@@ -171,21 +187,27 @@ class Control:
     The loss added to the policy loss of one optimizer step is `(1/N) sum_{b,t} term_{b,t}` over all its N response
     tokens, whatever the split into micro-batches and ranks; the controller is fed the mean of the recipe's measure over
     the same tokens. A step that closes without a micro-batch is an error, and so is a micro-batch of rollouts that a
-    recipe had to see fresh and did not.
+    recipe had to see fresh and did not. `close_step` is a collective, called on every rank; so are `fresh` and
+    `micro_batch` where an edit gathers over ranks.
+
+    `micro_batch` is for loops. A host that may ask for the edits several times, or that computes the loss in another
+    process, calls `apply` (edits and terms, without counting) and `add` (the sums of `step_sums`) instead.
 
     Args:
         recipe: the recipe.
         total_steps: optimizer steps of the whole run, for recipes that need to know.
         total_rollouts: rollout batches of the whole run, for a schedule that counts those; `total_steps` if None.
         reduce: sums a float64 tensor over all ranks and returns the sum (an all-reduce).
-        all_gather: returns the tensors of all ranks, which have one shape.
-        world_size: number of ranks, whose gradients the host averages. Where none of the three is given and
-            `torch.distributed` is initialised, they are those of its default group.
+        all_gather: returns the tensors of all ranks, which have one shape; for edits that compare all responses.
+        world_size: number of ranks, whose gradients the host averages; 1 for a loop that is alone among others. None
+            counts them when the first batch comes: by `reduce` where it is given, else by the default group of
+            `torch.distributed`, whose collectives are then used.
         offers: which of `recipes.HOST_OFFERS` the loop provides; everything but a second draw of rollouts if None.
 
     Raises:
         TypeError: `recipe` is no recipe.
-        ValueError: the recipe needs something that the loop does not offer; several ranks without collectives.
+        ValueError: the recipe needs something that the loop does not offer, or adds terms under scaled logits; several
+            ranks without `reduce`.
 
     Reference:
         None: it is the arithmetic that the TRL and verl integrations share.
@@ -197,7 +219,7 @@ class Control:
         >>> logits = torch.tensor([[[2.0, 1.0, 0.0], [0.0, 0.0, 0.0]]], requires_grad=True)
         >>> stats = control.stats(logits, torch.tensor([[0, 2]]))
         >>> batch = TokenBatch.of(stats, torch.ones(1, 2), advantages=torch.tensor([1.0]))
-        >>> edited, bonus = control.micro_batch(batch)
+        >>> edited, bonus = control.micro_batch(control.fresh(batch))
         >>> policy = losses.clipped_surrogate(edited.logprobs, edited.old_logprobs, edited.advantages)
         >>> loss = losses.token_mean(policy.loss, edited.mask, num_tokens=2) + bonus
         >>> loss.backward()
@@ -214,29 +236,27 @@ class Control:
         total_rollouts: int | None = None,
         reduce: Reduce | None = None,
         all_gather: AllGather | None = None,
-        world_size: int = 1,
+        world_size: int | None = None,
         offers: frozenset[str] | None = None,
     ) -> None:
         if not isinstance(recipe, Recipe):
             raise TypeError(
                 f"`recipe` must be an entrostat Recipe, such as entrostat.recipes.aent(...), got {recipe!r}."
             )
-        if reduce is None and all_gather is None and world_size == 1 and (found := group_all_gather()) is not None:
-            reduce, all_gather, world_size = _all_reduce, found, torch.distributed.get_world_size()
-        require_count("world_size", world_size, least=1)
-        if world_size > 1 and (reduce is None or all_gather is None):
-            raise ValueError(
-                f"`reduce` and `all_gather` must be given for world_size={world_size}: means are over all ranks."
-            )
+        if world_size is not None and require_count("world_size", world_size, least=1) > 1 and reduce is None:
+            raise ValueError(f"`reduce` must be given for world_size={world_size}: means are over all ranks.")
         _refuse_missing(recipe, _OWN_LOOP if offers is None else offers)
+        refuse_scaled_terms(recipe)
         self._recipe, self._reduce, self._all_gather = recipe, reduce, all_gather
         self._world_size = world_size
         self._regulator = Regulator(recipe.controller, window=recipe.window)
         self._total_steps: int | None = None
         self._steps = 0
         self._open: dict[str, Tensor] = {}
+        self._names: tuple[str, ...] = (*QUANTITIES, *_COUNTS)
         self._whole = True
         self._seen = False
+        self._rollout_ended = False
         self._evaluating = False
         if total_steps is not None:
             self.bind_total(total_steps, total_rollouts)
@@ -272,8 +292,16 @@ class Control:
         Args:
             total_steps: optimizer steps.
             total_rollouts: rollout batches; as many as steps if None.
+
+        Raises:
+            ValueError: the controller counts rollout batches, and `total_rollouts` is not given.
         """
         self._total_steps = require_count("total_steps", total_steps, least=1)
+        if total_rollouts is None and self._recipe.window != "step" and needs_total(self._recipe.controller):
+            raise ValueError(
+                f"recipe {self._recipe.name!r} moves once per rollout batch until the end of the run: pass "
+                "`total_rollouts`, the number of rollout batches, beside `total_steps`."
+            )
         windows = total_steps if self._recipe.window == "step" or total_rollouts is None else total_rollouts
         self._regulator.bind_total(windows)
 
@@ -309,8 +337,12 @@ class Control:
     def fresh(self, batch: TokenBatch) -> TokenBatch:
         """Show a whole batch of fresh rollouts, before any update on them; return it as the rollout edits leave it.
 
-        The rollout batch before it is closed. Take the micro-batches from the returned batch
-        (`TokenBatch.rows`, `TokenBatch.updated`), since the edits may have set advantages, weights and logit scales.
+        The rollout batch before it is closed. Take the micro-batches from the returned batch (`TokenBatch.rows`,
+        `TokenBatch.updated`), since the edits may have set advantages, weights and logit scales. Where they set a
+        `logit_scale` (the recipe `era`), take the old log-probs again under it, so that the ratio starts at 1:
+
+            old = control.stats(logits, targets, logit_scale=batch.logit_scale).logprobs
+            batch = batch.replace(old_logprobs=old)
 
         Args:
             batch: the rollouts of this rank, whole groups; statistics of the policy that wrote them.
@@ -319,38 +351,50 @@ class Control:
         self._seen = True
         if "old_entropy" in self._recipe.needs and batch.old_entropy is None:
             batch = batch.replace(old_entropy=batch.entropy.detach())
-        batch = self._in_force(batch)
+        given, batch = batch.step, self._in_force(batch)
         if self._recipe.window == "fresh":
-            self._regulator.observe_fresh(*steering(self._recipe, batch), self._reduce)
+            self._regulator.observe_fresh(*signal_of(self._recipe, batch), self._reduce)
             batch = batch.replace(coef=self.coefficient)
-        return apply_edits(self._recipe.rollout_edits, batch)
+        # The step of the rollouts is not that of later micro-batches taken from them.
+        return apply_edits(self._recipe.rollout_edits, batch).replace(step=given)
 
-    def micro_batch(self, batch: TokenBatch, *, also: Mapping[str, Tensor] | None = None) -> Worked:
+    def micro_batch(self, batch: TokenBatch, *, also: Mapping[str, Tensor] | None = None) -> Applied:
         """Edit one micro-batch of the open step, compute the terms, and count it.
 
         Args:
             batch: statistics of the policy being trained, with gradient. In a step of several micro-batches or ranks,
                 `num_tokens` is the number of response tokens of the whole step.
-            also: further quantities `[B, T]` whose means `close_step` is to report, by name.
+            also: further quantities `[B, T]` whose means `close_step` is to report, by name; the same in every
+                micro-batch.
 
         Raises:
-            UnseenError: the recipe had to see these rollouts fresh, and did not.
-            ValueError: the recipe has terms, and `num_tokens` is missing where this micro-batch is not the whole step.
+            UnseenError: the recipe had to see these rollouts fresh, or moves once per rollout batch, and `fresh` was
+                not called.
+            ValueError: the recipe has terms, and `num_tokens` is missing where this micro-batch is not the whole step;
+                statistics that were measured without the batch's `logit_scale`.
         """
+        if self._recipe.window != "step":
+            self._require_seen()
+        if batch.logit_scale is not None and batch.entropy.requires_grad:
+            raise ValueError(
+                f"recipe {self._recipe.name!r} scales the logits of this batch, and its statistics are those of the "
+                "logits as they are: measure with `control.stats(..., logit_scale=batch.logit_scale)`."
+            )
         whole = batch.num_tokens is None
         among_several = bool(self._open) and (whole or self._whole)
         # Without N each micro-batch would divide by its own tokens, and the terms would count several times.
-        if self._recipe.terms and (among_several or (whole and self._world_size > 1)):
+        if self._recipe.terms and (among_several or (whole and self._ranks() > 1)):
             raise ValueError(
                 "`num_tokens` must hold the response tokens of the whole step in every micro-batch of a step that has "
-                f"several, or several ranks: recipe {self._recipe.name!r} divides its terms by it."
+                f"several, or several ranks: recipe {self._recipe.name!r} divides its terms by it. If each is a step "
+                "of its own, call `close_step` after every update."
             )
-        worked = self.work(batch)
-        self.add(step_sums(self._recipe, batch, worked.loss, also))
+        applied = self.apply(batch)
+        self.add(step_sums(self._recipe, batch, applied.loss, also))
         self._whole = whole
-        return worked
+        return applied
 
-    def work(self, batch: TokenBatch) -> Worked:
+    def apply(self, batch: TokenBatch) -> Applied:
         """Edit one micro-batch and compute the terms, without counting it: for hosts that may ask twice.
 
         Args:
@@ -359,44 +403,61 @@ class Control:
         Raises:
             UnseenError: the recipe had to see these rollouts fresh, and did not.
         """
-        wanted = self._recipe.rollout_edits or "old_entropy" in self._recipe.needs
-        if wanted and not self._seen and not self._evaluating:
-            raise UnseenError(
-                f"recipe {self._recipe.name!r} works on whole batches of fresh rollouts, and these never came by: "
-                "call `control.fresh(batch)` once per rollout batch, before the first update on it."
-            )
+        if self._recipe.rollout_edits or "old_entropy" in self._recipe.needs:
+            self._require_seen()
         edited = apply_edits(self._recipe.edits, self._in_force(batch))
-        return Worked(edited, recipe_loss(self._recipe, edited, world_size=self._world_size))
+        return Applied(edited, recipe_loss(self._recipe, edited, world_size=self._ranks()))
+
+    def _require_seen(self) -> None:
+        if not self._seen and not self._evaluating:
+            raise UnseenError(
+                f"recipe {self._recipe.name!r} works on whole batches of fresh rollouts, and these never came by.",
+                "Call `control.fresh(batch)` once per rollout batch, before the first update on it.",
+            )
 
     def add(self, sums: Mapping[str, Tensor]) -> None:
-        """Add the result of `step_sums`, computed here or in another process, to the open step."""
+        """Add the result of `step_sums`, computed here or in another process, to the open step.
+
+        Raises:
+            ValueError: other quantities than in the step's first micro-batch.
+        """
+        if self._open and self._open.keys() != sums.keys():
+            odd = ", ".join(sorted(self._open.keys() ^ sums.keys()))
+            raise ValueError(f"`also` must name the same quantities in every micro-batch of a step; not in all: {odd}.")
         self._open = {name: self._open[name] + value if self._open else value for name, value in sums.items()}
+        self._names = tuple(self._open)
 
     def close_step(self) -> dict[str, float]:
         """End an optimizer step: return its means over all tokens of all ranks, and let the controller move.
 
+        A collective: a rank that had no micro-batch in this step calls it like the others.
+
         Returns:
-            `entropy`, `clamped_entropy`, `gap` (their difference) and `kept_mass`, nats and probability per token;
-            `bonus`, the terms' part of the loss; `coef`, in force in this step; `band_low` and
-            `band_high` where the controller has a band; and the quantities of `also`.
+            `entropy`, `clamped_entropy`, `gap` (their difference) and `kept_mass`, nats and probability per token, and
+            the quantities of `also`: left out where the step had no token; `bonus`, the terms' part of the loss;
+            `coef`, in force in this step; `band_low` and `band_high` where the controller has a band.
 
         Raises:
             UnseenError: no micro-batch was seen since the last step.
         """
-        if not self._open:
-            raise UnseenError(
-                f"an optimizer step ended without recipe {self._recipe.name!r} having seen a micro-batch: it would "
-                "train as if there were no recipe. Pass every micro-batch through `control.micro_batch`."
-            )
-        names, sums = list(self._open), torch.stack(list(self._open.values()))
+        ranks, seen = self._ranks(), bool(self._open)
+        nothing = torch.zeros(len(self._names), dtype=torch.float64)
+        sums = torch.stack(list(self._open.values())) if seen else nothing
         self._open = {}
-        totals = dict(zip(names, (sums if self._reduce is None else self._reduce(sums)).tolist(), strict=True))
+        totals = dict(zip(self._names, (sums if self._reduce is None else self._reduce(sums)).tolist(), strict=True))
         signal = [totals.pop("signal"), totals.pop("signal_tokens")]
         tokens, bonus = totals.pop("tokens"), totals.pop("bonus")
-        means = {name: total / max(tokens, 1.0) for name, total in totals.items()}
-        means |= {"gap": means["entropy"] - means["clamped_entropy"]}
+        if not seen and not tokens:
+            raise UnseenError(
+                f"an optimizer step ended without recipe {self._recipe.name!r} having seen a micro-batch: it would "
+                "train as if there were no recipe.",
+                "Pass every micro-batch through `control.micro_batch`.",
+            )
+        means = {name: total / tokens for name, total in totals.items() if tokens}
+        if tokens:
+            means["gap"] = means["entropy"] - means["clamped_entropy"]
         # Every rank's share was multiplied by the number of ranks, because gradients are averaged over them.
-        means |= {"bonus": bonus / self._world_size, "coef": self.coefficient}
+        means |= {"bonus": bonus / ranks, "coef": self.coefficient}
         if band := self._regulator.band:
             means["band_low"], means["band_high"] = band
         if not self._evaluating:
@@ -404,12 +465,25 @@ class Control:
             # The sums are those of all ranks already, so the regulator reduces nothing, and its open window is global.
             self._regulator.add(Tally(torch.tensor(signal, dtype=torch.float64)))
             self._regulator.close_step()
+            if self._rollout_ended:
+                self._regulator.close_rollout()
+                self._rollout_ended = False
         return means
 
     def close_rollout(self) -> None:
-        """End a rollout batch: no further update is made on it. `fresh` calls it for the batch before."""
-        self._regulator.close_rollout()
+        """End a rollout batch: no further update is made on it. `fresh` calls it for the batch before.
+
+        Within an open step the controller moves when that step closes, so that every step has one coefficient.
+        """
         self._seen = False
+        if self._open:
+            self._rollout_ended = True
+        else:
+            self._regulator.close_rollout()
+
+    def abandon_step(self) -> None:
+        """Forget the open step, as after an interrupt: its update was never made."""
+        self._open, self._rollout_ended = {}, False
 
     @contextmanager
     def evaluating(self) -> Generator[None]:
@@ -426,13 +500,13 @@ class Control:
             >>> round(means["entropy"], 4), control.steps
             (1.3863, 0)
         """
-        before = self._open, self._whole, self._seen, self._evaluating
-        self._open, self._evaluating = {}, True
+        before = self._open, self._names, self._whole, self._seen, self._rollout_ended, self._evaluating
+        self._open, self._rollout_ended, self._evaluating = {}, False, True
         try:
             with self._regulator.evaluating():
                 yield
         finally:
-            self._open, self._whole, self._seen, self._evaluating = before
+            self._open, self._names, self._whole, self._seen, self._rollout_ended, self._evaluating = before
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state for a resumed run, as a JSON-able dict that is the same on all ranks.
@@ -470,12 +544,24 @@ class Control:
         """Return the batch with coefficient, step and collectives of the open step; a step given by its maker stays."""
         changes: dict[str, Any] = {
             "coef": self.coefficient,
-            "step": batch.step or self._steps,
+            "step": self._steps if batch.step is None else batch.step,
             "total_steps": batch.total_steps or self._total_steps,
         }
-        if self._all_gather is not None:
-            changes["gather"] = functools.partial(all_gather_ragged, all_gather=self._all_gather)
+        if self._ranks() > 1:
+            changes["gather"] = functools.partial(all_gather_ragged, all_gather=self._all_gather or _not_given)
         return batch.replace(**changes)
+
+    def _ranks(self) -> int:
+        """Return the number of ranks, counted when it is first asked for: process groups are often made late."""
+        if self._world_size is None and self._reduce is not None:
+            self._world_size = round(self._reduce(torch.ones(1, dtype=torch.float64)).item())
+        if self._world_size is None:
+            found = group_all_gather()
+            self._world_size = 1
+            if found is not None:
+                self._world_size = torch.distributed.get_world_size()
+                self._reduce, self._all_gather = _all_reduce, found
+        return self._world_size
 
 
 _OWN_LOOP = frozenset(HOST_OFFERS) - {"redraw"}
@@ -489,6 +575,21 @@ def _refuse_missing(recipe: Recipe, offers: frozenset[str]) -> None:
         )
 
 
+def refuse_scaled_terms(recipe: Recipe) -> None:
+    """Raise `ValueError` if a recipe adds a term where it scales logits: the entropy there carries no gradient."""
+    if "logit_scale" in recipe.needs and recipe.terms:
+        raise ValueError(
+            f"recipe {recipe.name!r} adds a term to edited logits, whose entropy carries no gradient. "
+            "Drop the part with the term."
+        )
+
+
+def _not_given(value: Tensor) -> Sequence[Tensor]:
+    raise ValueError("`all_gather` must be given to `Control`: an edit of this recipe compares all ranks' responses.")
+
+
 def _all_reduce(value: Tensor) -> Tensor:
+    # NCCL moves tensors of its own devices only; a rank without a micro-batch has its sums on the CPU.
+    value = value.cuda() if torch.distributed.get_backend() == "nccl" else value
     torch.distributed.all_reduce(value)
     return value

@@ -229,7 +229,7 @@ class FlexibleBounds:
             return switch, 1 - switch
         if batch.total_steps is None:
             raise ValueError(sentence("total_steps", "be known for a schedule", None, "Give the run a length."))
-        x = min(1.0, 2 * batch.step / batch.total_steps - 1)
+        x = min(1.0, 2 * (batch.step or 0) / batch.total_steps - 1)
         if x <= 0:
             return (-x if self.shape == "ID" else 1 + x), 0.0
         return (0.0 if self.shape == "ID" else 1.0), 1 - x

@@ -78,7 +78,7 @@ class CuriosityReward:
         rewards = 2 * rewards - 1 if self.zero_one else rewards
         surprise = response_mean(batch, -batch.logprobs)
         bonus = torch.minimum(rewards.abs() / self.kappa, self.alpha * surprise)
-        return rewards + self.weight(batch.step, batch.total_steps) * bonus
+        return rewards + self.weight(batch.step or 0, batch.total_steps) * bonus
 
     def weight(self, step: int, total_steps: int | None) -> float:
         """Return the bonus's weight at this step."""

@@ -78,7 +78,7 @@ class BandFilter:
 
     def __call__(self, batch: TokenBatch) -> TokenBatch:
         """Return the batch without the responses on the wrong side."""
-        low, high = self.band(batch.step, batch.total_steps)
+        low, high = self.band(batch.step or 0, batch.total_steps)
         entropy = float(batch.mean(batch.given("old_entropy")))
         side = (entropy > high) - (entropy < low)
         if side == 0:

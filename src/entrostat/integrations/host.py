@@ -2,15 +2,17 @@
 
 A host's loss is private to it: a release that renames a hook, or reads the batch before calling one, would train a
 method silently wrong. So each integration runs the host's own loss on a made-up batch with everything edited
-(`made_up_batch`) and compares it with the objective written out (`clipped_loss`).
+(`probe_batch`) and compares it with the objective written out (`clipped_loss`).
 """
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import FunctionType
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,6 +21,8 @@ from entrostat.errors import require_fields
 from entrostat.observe.files import replace_text
 
 STATE_FILE = "entrostat_state.json"
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def write_state(folder: Path, state: dict[str, Any]) -> None:
@@ -78,7 +82,38 @@ def in_range(version: str, supported: tuple[str, str]) -> bool:
     return first <= release < beyond
 
 
-class MadeUp(NamedTuple):
+def overrides(base: type) -> Callable[[F], F]:
+    """Mark a method as an override of one that `base` itself defines; `broken_override` reads the mark."""
+
+    def mark(method: F) -> F:
+        method.__dict__["overrides"] = base
+        return method
+
+    return mark
+
+
+def broken_override(cls: type) -> str:
+    """Say why a method of `cls` that is marked as an override of the host's is none; nothing if all are.
+
+    A hook that a release renames would never be called, and a recipe would train as if it were none. Each override must
+    exist in the base it is marked with, and take the parameters that ours names, in the same order.
+    """
+    for name, method in vars(cls).items():
+        base = method.__dict__.get("overrides") if isinstance(method, FunctionType) else None
+        if base is None:
+            continue
+        theirs = vars(base).get(name)
+        if theirs is None:
+            return f"it has no {base.__name__}.{name}"
+        ours = inspect.signature(method).parameters.values()
+        named = [parameter.name for parameter in ours if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+        found = list(inspect.signature(theirs).parameters)
+        if found[: len(named)] != named:
+            return f"its {base.__name__}.{name} takes {found}, not {named}"
+    return ""
+
+
+class Probe(NamedTuple):
     """One batch, B = 2 and T = 3, in which every editable input differs per token."""
 
     logprobs: Tensor
@@ -89,9 +124,9 @@ class MadeUp(NamedTuple):
     mask: Tensor
 
 
-def made_up_batch() -> MadeUp:
+def probe_batch() -> Probe:
     """Return the batch that every host's loss is tried on."""
-    return MadeUp(
+    return Probe(
         logprobs=torch.tensor([[-0.9, -1.4, -0.3], [-0.5, -2.0, -0.7]]),
         old_logprobs=torch.tensor([[-1.0, -1.0, -0.6], [-0.4, -1.5, -0.7]]),
         advantages=torch.tensor([[1.0, -0.5, 2.0], [-1.0, 0.3, 0.5]]),
@@ -101,7 +136,7 @@ def made_up_batch() -> MadeUp:
     )
 
 
-def clipped_loss(batch: MadeUp) -> Tensor:
+def clipped_loss(batch: Probe) -> Tensor:
     """Return the clipped objective of each token, zero where masked: what a host's loss has to be the mean of."""
     ratio = (batch.logprobs - batch.old_logprobs).exp()
     clipped = ratio.clamp(1 - batch.clip_low, 1 + batch.clip_high)

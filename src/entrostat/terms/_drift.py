@@ -68,11 +68,11 @@ class ConfidentWeight:
         ratio = torch.where(selected, batch.logprobs - batch.old_logprobs, 0).exp()
         loss = -coef * ratio * torch.where(selected, batch.advantages.detach().abs(), 0)
         if self.denominator == "all":
-            return batch.weighed(loss, as_host=True)
+            return batch.weighted(loss, as_host=True)
         # The authors' denominator: the mean over the selected tokens of this micro-batch, all ranks.
         sums = torch.stack([counted.sum(), selected.sum()]).double()
         tokens, chosen = batch.gather(sums).view(-1, 2).sum(0)
-        return batch.weighed(loss * (tokens / chosen.clamp(min=1)).float())
+        return batch.weighted(loss * (tokens / chosen.clamp(min=1)).float())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ class DriftPenalty:
         """Return the penalty of each token, `[B, T]`."""
         # Masked positions first: the derivative of |NaN| is NaN even where nothing asks for it.
         drift = torch.where(batch.mask.bool(), batch.logprobs - batch.old_logprobs, 0)
-        return batch.weighed(coef * (drift.abs() - self.dead_zone).clamp(min=0))
+        return batch.weighted(coef * (drift.abs() - self.dead_zone).clamp(min=0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +172,7 @@ class AdvantageKL:
         if batch.kl_ratio:
             k = k * torch.where(counted, batch.logprobs - batch.old_logprobs, 0).exp()
         beta = self._beta(torch.where(counted, batch.advantages, 0), batch.kl_coef)
-        return batch.weighed(coef * (beta - batch.kl_coef) * k, as_host=True)
+        return batch.weighted(coef * (beta - batch.kl_coef) * k, as_host=True)
 
     def _beta(self, advantages: Tensor, kl_coef: float) -> Tensor:
         return advantage_coefficient(

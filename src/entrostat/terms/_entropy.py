@@ -74,7 +74,7 @@ class EntropyBonus:
         bonus = batch.clamped_entropy
         if self.estimator != "smoothed":
             bonus = sequence_entropy_surrogate(batch.logprobs, bonus, batch.mask, estimator=self.estimator)
-        return batch.weighed(bonus * -coef)
+        return batch.weighted(bonus * -coef)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ class ResponseEntropy:
         """Return `coef * w * H * N / R` of each token, `[B, T]`."""
         if coef == 0:
             return torch.zeros_like(batch.clamped_entropy, requires_grad=False)
-        return batch.weighed(batch.clamped_entropy * (coef * batch.tokens_of_step() / batch.responses_of_step()))
+        return batch.weighted(batch.clamped_entropy * (coef * batch.tokens_of_step() / batch.responses_of_step()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +146,7 @@ class PeakEntropy:
 
     def __call__(self, batch: TokenBatch, coef: float) -> Tensor:
         """Return `coef w H N / R` of each token, `[B, T]`."""
-        return batch.weighed(coef * self._peaks(batch) * (batch.tokens_of_step() / batch.responses_of_step()))
+        return batch.weighted(coef * self._peaks(batch) * (batch.tokens_of_step() / batch.responses_of_step()))
 
     def read(self, batch: TokenBatch) -> Weighted:
         """Return the mean entropy `[B]` of each response's peaks; every response counts."""

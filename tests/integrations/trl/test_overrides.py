@@ -59,6 +59,11 @@ class AsksTwice(EntropyGRPOTrainer):
         return super()._compute_loss(model, inputs)
 
 
+class OwnHook(EntropyGRPOTrainer):
+    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
+        return GRPOTrainer._get_per_token_logps_and_entropies(self, *args, **kwargs)
+
+
 class OwnRollouts(EntropyGRPOTrainer):
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         return GRPOTrainer._generate_and_score_completions(self, inputs)
@@ -70,6 +75,7 @@ class OwnRollouts(EntropyGRPOTrainer):
     [
         (OwnLoss, recipes.aent(clamp=0.4, **BAND), "OwnLoss.compute_loss"),
         (OwnPrivateLoss, recipes.aent(clamp=0.4, **BAND), "OwnPrivateLoss._compute_loss"),
+        (OwnHook, recipes.aent(clamp=0.4, **BAND), "OwnHook._get_per_token_logps_and_entropies"),
         (OwnRollouts, recipes.rent(), "OwnRollouts._generate_and_score_completions"),
     ],
 )
@@ -87,7 +93,9 @@ def test_an_override_that_leaves_the_recipe_out_ends_the_run(
 @pytest.mark.train
 def test_a_loss_that_asks_the_hook_twice_counts_once(settings: Callable[..., Any]) -> None:
     once, twice = (
-        made(cls, settings, recipes.aent(clamp=0.4, **BAND).plus(recipes.entropy_advantage()))
+        made(
+            cls, settings, recipes.aent(clamp=0.4, **BAND).plus(recipes.clip_higher()).plus(recipes.entropy_advantage())
+        )
         for cls in (EntropyGRPOTrainer, AsksTwice)
     )
     for trainer in (once, twice):

@@ -54,7 +54,7 @@ def own_loop(name: str, model: Any, beta: float, loss_type: str) -> dict[str, An
                 vocab=script.VOCAB,
             )
             # As under TRL, where the script's rollout batches count as one for two steps: shown to those that look.
-            if recipe.rollout_edits or "old_entropy" in recipe.needs:
+            if step % 2 == 0 or recipe.rollout_edits or "old_entropy" in recipe.needs:
                 fresh = control.fresh(fresh)
             if fresh.logit_scale is not None:
                 # The ratio compares like with like: old log-probs under the same scale.

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from entrostat import recipes
-from entrostat.integrations.host import clipped_loss, made_up_batch
+from entrostat.integrations.host import clipped_loss, probe_batch
 from entrostat.integrations.verl import _selfcheck
 from entrostat.integrations.verl._loss import EntropyLoss
 from entrostat.recipes import Recipe
@@ -48,7 +48,7 @@ def bonus() -> Recipe:
 
 def test_verls_loss_on_edited_inputs_is_the_objective_written_out() -> None:
     _selfcheck.verify_host()
-    batch = made_up_batch()
+    batch = probe_batch()
     assert torch.allclose(_selfcheck.host_loss(), clipped_loss(batch).sum() / batch.mask.sum(), atol=1e-6)
 
 

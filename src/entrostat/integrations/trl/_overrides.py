@@ -6,53 +6,22 @@ trains as if it had no recipe. The first is seen when the integration is importe
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
-from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any
 
+import trl
 from transformers import TrainerCallback
 
 from entrostat.control import UnseenError
+from entrostat.integrations.host import broken_override
 from entrostat.integrations.trl._selfcheck import refuse_release
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def overrides(base: type) -> Callable[[F], F]:
-    """Mark a method as an override of one that `base` itself defines; `verify_overrides` reads the mark."""
-
-    def mark(method: F) -> F:
-        method.__dict__["overrides"] = base
-        return method
-
-    return mark
 
 
 def verify_overrides(cls: type) -> None:
-    """Raise `UnsupportedHostError` unless every method of `cls` that is meant to override one of the host's does.
-
-    A hook that a release renames would otherwise never be called, and a recipe would train as if it were none. Each
-    override must exist in the base it is marked with, and take the parameters that ours names, in the same order.
-    """
-    import trl
-
-    for name, method in vars(cls).items():
-        base = method.__dict__.get("overrides") if isinstance(method, FunctionType) else None
-        if base is None:
-            continue
-        theirs = vars(base).get(name)
-        if theirs is None:
-            refuse_release(trl.__version__, f"it has no {base.__name__}.{name}")
-        named = [
-            parameter.name
-            for parameter in inspect.signature(method).parameters.values()
-            if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-        ]
-        found = list(inspect.signature(theirs).parameters)
-        if found[: len(named)] != named:
-            refuse_release(trl.__version__, f"its {base.__name__}.{name} takes {found}, not {named}")
+    """Raise `UnsupportedHostError` unless every override of a class is one for the installed TRL."""
+    if reason := broken_override(cls):
+        refuse_release(trl.__version__, reason)
 
 
 @contextmanager
@@ -72,9 +41,10 @@ def naming_overrides(trainer: object, *hooks: str) -> Generator[None]:
             if any("overrides" in getattr(method, "__dict__", {}) for method in vars(cls).values()):
                 break
             found += [f"{cls.__name__}.{name}" for name in hooks if name in vars(cls)]
-        if not found:
-            raise
-        raise UnseenError(f"{error} Overridden here: {', '.join(found)}.") from error
+        remedy = "Nothing of TRL's is overridden here: please report it, with your versions."
+        if found:
+            remedy = f"Overridden here: {', '.join(found)}. Call `super()` there, so that the recipe sees it."
+        raise UnseenError(error.problem, remedy) from None
 
 
 class Watch(TrainerCallback):
@@ -93,6 +63,7 @@ class Watch(TrainerCallback):
             with naming_overrides(trainer, "compute_loss", "training_step"):
                 raise UnseenError(
                     f"an optimizer step came without recipe {trainer.recipe.name!r} having seen its micro-batches: it "
-                    "would train as if there were no recipe. Call `super().compute_loss`."
+                    "would train as if there were no recipe.",
+                    "Call `super().compute_loss`.",
                 )
         trainer._step_closed = False

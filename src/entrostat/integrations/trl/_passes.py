@@ -1,7 +1,8 @@
 """The two passes in which a recipe works under TRL: over a batch of fresh rollouts, and over one micro-batch.
 
 `EntropyGRPOTrainer` says which of them is running in one value, `LossPass`, `RolloutPass` or None; its hooks call the
-functions here. They read the trainer's settings and change nothing of it but the two clip bounds.
+functions here. They read the trainer's settings; of the trainer they set the two clip bounds, which TRL's loss reads,
+and the number of the open step's tokens.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor
 from trl.models.utils import disable_gradient_checkpointing
 
 from entrostat.batch import TokenBatch
-from entrostat.control import Worked, changed_fields
+from entrostat.control import Applied, UnseenError, changed_fields
 from entrostat.edits import EDITABLE, ROLLOUT_EDITABLE
 from entrostat.integrations.trl._batch import CARRIED, host_weight, response_mask, step_tokens, to_token_batch
 from entrostat.integrations.trl._head import HeadRequest, Measured, Recorder
@@ -34,9 +35,11 @@ class LossPass:
     """The micro-batch as it came."""
     read: dict[str, Any]
     """The copy that TRL's loss reads, edits included."""
+    bounds: tuple[float, float]
+    """The clip bounds as given, below and above 1; edits set those that TRL's loss reads."""
     batch: TokenBatch | None = None
     """The micro-batch as measured; None until TRL has asked its hook."""
-    worked: Worked | None = None
+    applied: Applied | None = None
     """The micro-batch as the recipe edited it, and its loss."""
     also: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     """Further quantities `[B, T]` to log the means of."""
@@ -52,6 +55,8 @@ class RolloutPass:
     """Whether the recipe wants fresh rollouts measured."""
     recorded: list[tuple[Tensor, Measured]] = field(default_factory=list[tuple[Tensor, Measured]])
     """Log-probs that TRL computed of fresh rollouts, and the statistics measured beside them."""
+    rewards: Tensor | None = None
+    """TRL's rewards `[R, functions]` of the responses of all ranks; None until they are computed."""
 
 
 def measure(
@@ -75,33 +80,34 @@ def measure(
 def edit_inputs(trainer: Any, running: LossPass, measured: Measured) -> None:
     """Let the recipe work on a micro-batch, and put the edited fields where TRL's loss will read them."""
     # From the inputs as given: a loss that asks the hook twice must not have them edited twice.
-    batch = token_batch(trainer, running.given, measured, **step_size(trainer, running.given))
-    worked = trainer.control.work(batch)
-    fields = changed_fields(batch, worked.batch, EDITABLE)
+    low, high = running.bounds
+    batch = token_batch(
+        trainer, running.given, measured, clip_low=low, clip_high=high, **step_size(trainer, running.given)
+    )
+    applied = trainer.control.apply(batch)
+    fields = changed_fields(batch, applied.batch, EDITABLE)
     running.read["advantages"] = fields.get("advantages", running.given["advantages"])
     if "old_logprobs" in fields:
         running.read["old_per_token_logps"] = fields["old_logprobs"]
-    trainer.epsilon_low = fields.get("clip_low", trainer.epsilon_low)
-    trainer.epsilon_high = fields.get("clip_high", trainer.epsilon_high)
-    running.batch, running.worked = batch, worked
+    trainer.epsilon_low, trainer.epsilon_high = fields.get("clip_low", low), fields.get("clip_high", high)
+    running.batch, running.applied = batch, applied
     if trainer._request.watched is not None:
         running.also = {"watched_mass": measured.watched_mass}
 
 
 def token_batch(trainer: Any, inputs: dict[str, Any], measured: Measured, **facts: Any) -> TokenBatch:
     """Return the batch that the recipe sees, of TRL's inputs and the trainer's settings."""
+    bounds = {"clip_low": trainer.epsilon_low, "clip_high": trainer.epsilon_high}
     return to_token_batch(
         inputs,
         measured,
-        clip_low=trainer.epsilon_low,
-        clip_high=trainer.epsilon_high,
         kl_coef=trainer.beta,
         kl_ratio=trainer.args.use_bias_correction_kl,
         temperature=trainer.temperature,
         vocab=trainer._vocab,
         step=trainer.state.global_step,
         total_steps=trainer.state.max_steps or None,
-        **facts,
+        **{**bounds, **facts},
     )
 
 
@@ -128,9 +134,14 @@ def step_size(trainer: Any, inputs: dict[str, Any]) -> dict[str, Tensor]:
     }
 
 
-def carry_rewards(trainer: Any, output: dict[str, Any]) -> dict[str, Any]:
+def carry_rewards(trainer: Any, running: RolloutPass, output: dict[str, Any]) -> dict[str, Any]:
     """Return TRL's rollouts with the rewards and groups that TRL computes but does not pass on."""
-    per_function = trainer._rewards_per_func
+    per_function = running.rewards
+    if per_function is None:
+        if trainer.recipe.needs & {"rewards", "group_ids", "redraw"}:
+            problem = f"recipe {trainer.recipe.name!r} reads the rewards, and TRL's never came by."
+            raise UnseenError(problem, "Call `super()._calculate_rewards`.")
+        return output
     rewards = (per_function * trainer.reward_weights.to(per_function.device)).nansum(dim=1)
     rows, rank = len(output["completion_ids"]), trainer._ranks.rank
     generations = trainer.num_generations if trainer.model.training else trainer.num_generations_eval

@@ -41,7 +41,7 @@ class Ranks:
         """Return the objects of all ranks, in the order of the ranks."""
         return cast("list[T]", gather_object([value])) if self.world_size > 1 else [value]
 
-    def together(self, read: Callable[[], None]) -> None:
+    def on_all_ranks(self, read: Callable[[], None]) -> None:
         """Call `read` on every rank; if it fails on any of them, fail on all.
 
         A rank that stopped alone would leave the others waiting for it in their next collective.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from entrostat.control import measure_scale
+from entrostat.control import measure_scale, refuse_scaled_terms
 from entrostat.errors import require, sentence, unknown_name
 from entrostat.integrations.trl._batch import LOSS_TYPES
 from entrostat.recipes import HOST_OFFERS, InertRecipeWarning, Recipe
@@ -145,8 +145,4 @@ def refuse_head(recipe: Recipe, model: Any) -> None:
             f"recipe {recipe.name!r} works on the logits of a head without softcap and bias; this model's head has "
             f"{'a softcap' if softcap is not None else 'a bias'}. Choose another recipe for it."
         )
-    if "logit_scale" in asked and recipe.terms:
-        raise ValueError(
-            f"recipe {recipe.name!r} adds a term to edited logits, whose entropy carries no gradient. "
-            "Drop the part with the term."
-        )
+    refuse_scaled_terms(recipe)

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from entrostat.integrations.host import UnsupportedHostError, clipped_loss, in_range, made_up_batch
+from entrostat.integrations.host import UnsupportedHostError, clipped_loss, in_range, probe_batch
 
 SUPPORTED = ("1.15", "1.17")
 """First release line that is supported, and first that is not."""
@@ -33,7 +33,7 @@ def verify_host() -> None:
     from trl.trainer.grpo_trainer import GRPOTrainer
 
     _verify_head(version)
-    batch = made_up_batch()
+    batch = probe_batch()
     # GRPO's own reduction: the mean over the tokens of a response, then over responses.
     ours = (clipped_loss(batch).sum(-1) / batch.mask.sum(-1)).mean()
     try:
@@ -67,7 +67,7 @@ def _verify_head(version: str) -> None:
 
 def _host_loss(trainer: Any) -> Tensor:
     """TRL's own loss, fed the edits at the moment the real hook makes them."""
-    batch = made_up_batch()
+    batch = probe_batch()
     inputs: dict[str, Any] = {
         "prompt_ids": torch.zeros(2, 1, dtype=torch.long),
         "prompt_mask": torch.ones(2, 1, dtype=torch.long),

@@ -22,10 +22,11 @@ from transformers import Trainer
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from entrostat.control import Control, step_sums
+from entrostat.integrations.host import overrides
 from entrostat.integrations.trl._batch import CARRIED
 from entrostat.integrations.trl._checkpoint import Checkpoints
 from entrostat.integrations.trl._head import HeadRequest, Recorder
-from entrostat.integrations.trl._overrides import Watch, naming_overrides, overrides
+from entrostat.integrations.trl._overrides import Watch, naming_overrides
 from entrostat.integrations.trl._passes import (
     LossPass,
     RolloutPass,
@@ -108,7 +109,6 @@ class EntropyGRPOTrainer(GRPOTrainer):
         )
         self._running: LossPass | RolloutPass | None = None
         self._step_tokens: Tensor | None = None
-        self._rollout_ended = False
         self._step_closed = False
         self._checkpoints = Checkpoints(self)
         self.add_callback(Watch(self))
@@ -134,22 +134,24 @@ class EntropyGRPOTrainer(GRPOTrainer):
         bounds = self.epsilon_low, self.epsilon_high
         # An evaluation never moves the controller.
         with nullcontext() if training else self.control.evaluating():
-            self._running = running = LossPass(given=inputs, read=dict(inputs))
+            self._running = running = LossPass(given=inputs, read=dict(inputs), bounds=bounds)
             try:
                 loss = super().compute_loss(model, running.read, return_outputs, num_items_in_batch)
             finally:
                 self.epsilon_low, self.epsilon_high = bounds
                 self._running = None
-            if running.batch is not None and running.worked is not None:
-                loss = loss + running.worked.loss
-                self.control.add(step_sums(self.recipe, running.batch, running.worked.loss, running.also))
+            if running.batch is not None and running.applied is not None:
+                loss = loss + running.applied.loss
+                self.control.add(step_sums(self.recipe, running.batch, running.applied.loss, running.also))
             if not training:
-                self._log_means(self.control.close_step())
+                self._close_step()
         if training:
-            per_rollout = self.args.steps_per_generation * self.num_iterations
-            self._rollout_ended |= (self._step + 1) % per_rollout == 0
+            if (self._step + 1) % (self.args.steps_per_generation * self.num_iterations) == 0:
+                # The controller moves when the step closes, which may reach into the next rollout batch.
+                self.control.close_rollout()
             if self.accelerator.sync_gradients:
-                self._close_step(last_of_rollout=(self._step + 1) % per_rollout == 0)
+                self._close_step()
+                self._step_tokens, self._step_closed = None, True
         return loss
 
     @overrides(GRPOTrainer)
@@ -175,18 +177,10 @@ class EntropyGRPOTrainer(GRPOTrainer):
 
     # --- one optimizer step ----------------------------------------------------------------------------------------
 
-    def _close_step(self, *, last_of_rollout: bool) -> None:
-        """Log the step's means and let the controller move."""
-        with naming_overrides(self, "compute_loss", "_compute_loss"):
-            self._log_means(self.control.close_step())
-        if last_of_rollout:
-            self.control.close_rollout()
-        elif self._rollout_ended:
-            # The step reaches into the next rollout batch, which the recipe has seen already and goes on to use.
-            self.regulator.close_rollout()
-        self._step_tokens, self._rollout_ended, self._step_closed = None, False, True
-
-    def _log_means(self, means: dict[str, float]) -> None:
+    def _close_step(self) -> None:
+        """Let the controller move, and log the step's means."""
+        with naming_overrides(self, "compute_loss", "_compute_loss", "_get_per_token_logps_and_entropies"):
+            means = self.control.close_step()
         metrics = self._metrics["train" if self.model.training else "eval"]
         for name, value in means.items():
             metrics[f"entropy_control/{name}"].append(value)
@@ -195,6 +189,9 @@ class EntropyGRPOTrainer(GRPOTrainer):
 
     def begin(self, max_steps: int) -> None:
         """Called when training begins: bind the run's length and put a resumed run where it was."""
+        # An earlier training may have been interrupted in the middle of a step.
+        self.control.abandon_step()
+        self._step_tokens, self._step_closed = None, False
         per_rollout = self.args.steps_per_generation * self.num_iterations
         self.control.bind_total(max_steps, -(-max_steps * self.args.gradient_accumulation_steps // per_rollout))
         self._checkpoints.resume(int(self.state.epoch or 0))
@@ -207,7 +204,7 @@ class EntropyGRPOTrainer(GRPOTrainer):
     @overrides(Trainer)
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is not None:
-            self._ranks.together(lambda: self._checkpoints.read(Path(checkpoint)))
+            self._ranks.on_all_ranks(lambda: self._checkpoints.read(Path(checkpoint)))
         super()._load_optimizer_and_scheduler(checkpoint)
 
     @overrides(GRPOTrainer)
@@ -222,7 +219,8 @@ class EntropyGRPOTrainer(GRPOTrainer):
             hook=super()._get_per_token_logps_and_entropies, measure="old_entropy" in self.recipe.needs
         )
         try:
-            output = self._draw(inputs)
+            with naming_overrides(self, "_calculate_rewards"):
+                output = self._draw(inputs)
             if self.recipe.redraw is not None and self.model.training:
                 output = draw_again(self, self.recipe.redraw, inputs, output, self._draw)
             if running.measure or self.recipe.rollout_edits:
@@ -234,9 +232,12 @@ class EntropyGRPOTrainer(GRPOTrainer):
 
     def _draw(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """TRL's generation and scoring, with the rewards and groups that TRL does not pass on."""
-        return carry_rewards(self, super()._generate_and_score_completions(inputs))
+        output = super()._generate_and_score_completions(inputs)
+        return carry_rewards(self, self._running, output) if isinstance(self._running, RolloutPass) else output
 
     @overrides(GRPOTrainer)
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
-        self._rewards_per_func: Tensor = super()._calculate_rewards(*args, **kwargs)
-        return self._rewards_per_func
+        rewards = super()._calculate_rewards(*args, **kwargs)
+        if isinstance(self._running, RolloutPass):
+            self._running.rewards = rewards
+        return rewards

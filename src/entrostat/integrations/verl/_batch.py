@@ -30,7 +30,7 @@ ASK, ASK_LOGITS = "entrostat_measure", "entrostat_logit_stats"
 """Keys sent along with the pass over fresh rollouts: the measure wanted, and whether logits are wanted too."""
 
 FACTS: dict[str, tuple[str, Any]] = {
-    "coef": ("entrostat_coef", 0.0),
+    "coef": ("entrostat_coef", None),
     "step": ("entrostat_step", 0),
     "total_steps": ("entrostat_total_steps", None),
     "temperature": ("temperature", 1.0),
@@ -75,8 +75,11 @@ def to_token_batch(config: Any, model_output: Any, data: Any, dp_group: Any) -> 
     padded = data.select("response_mask", *given.values()).to_padded_tensor()
     mask = padded["response_mask"]
     tokens = data["batch_num_tokens"]
+    facts = {name: tu.get_non_tensor_data(data, key, default) for name, (key, default) in FACTS.items()}
+    # A recipe without terms has no use for a coefficient; `EntropyLoss` insists on it for the others.
+    facts["coef"] = facts["coef"] or 0.0
     all_gather = group_all_gather(dp_group)
-    gather = {} if all_gather is None else {"gather": partial(all_gather_ragged, all_gather=all_gather)}
+    gather: dict[str, Any] = {} if all_gather is None else {"gather": partial(all_gather_ragged, all_gather=all_gather)}
     return TokenBatch(
         logprobs=logprobs,
         mask=mask,
@@ -84,7 +87,7 @@ def to_token_batch(config: Any, model_output: Any, data: Any, dp_group: Any) -> 
         **{name: no_padding_2_padding(model_output[key], data) for name, key in STATISTICS.items()},
         **{name: data[key] for name, key in PER_RESPONSE.items() if key in data},
         **bounds(config, logprobs),
-        **{name: tu.get_non_tensor_data(data, key, default) for name, (key, default) in FACTS.items()},
+        **facts,
         host_weight=host_weight(config, mask, tokens, data["global_batch_size"]),
         kl_coef=kl_coef(config),
         num_tokens=torch.tensor(float(tokens), device=mask.device),

@@ -36,7 +36,7 @@ class Driver:
 
     def __init__(self, recipe: Recipe, *, total_steps: int, updates: int = 1) -> None:
         refuse_window(recipe, updates)
-        self.control = Control(recipe, total_steps=total_steps, offers=OFFERS)
+        self.control = Control(recipe, total_steps=total_steps, total_rollouts=total_steps, world_size=1, offers=OFFERS)
         self._total, self._updates = total_steps, updates
         self._seen: int | None = None
 

@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from entrostat.control import apply_edits, recipe_loss, step_sums
-from entrostat.integrations.verl._batch import EDITED, STATISTICS, edited, to_token_batch
+from entrostat.integrations.verl._batch import EDITED, FACTS, STATISTICS, edited, to_token_batch
 from entrostat.integrations.verl._refusals import TRAINER, refuse_actor
 from entrostat.recipes import Recipe
 
@@ -55,10 +55,16 @@ class EntropyLoss:
                 f"the engine returned no {', '.join(missing)}: entrostat's engine is not in use in this worker. Set "
                 "VERL_ENGINE_VENDOR=entrostat in the environment of every worker; `entrostat doctor` tells the rest."
             )
-        if self.recipe.rollout_edits and not tu.get_non_tensor_data(data, EDITED, False):
+        sees_fresh = self.recipe.rollout_edits or "old_entropy" in self.recipe.needs
+        if sees_fresh and not tu.get_non_tensor_data(data, EDITED, False):
             raise RuntimeError(
-                f"recipe {self.recipe.name!r} edits whole rollout batches on verl's driver, and these come unedited: "
+                f"recipe {self.recipe.name!r} works on whole rollout batches on verl's driver, and it never saw these: "
                 f"another trainer than {TRAINER} is at work."
+            )
+        if self.recipe.terms and tu.get_non_tensor_data(data, FACTS["coef"][0], None) is None:
+            raise RuntimeError(
+                f"recipe {self.recipe.name!r} got no coefficient with its data: another trainer than {TRAINER} is at "
+                "work."
             )
         batch = to_token_batch(self.config, model_output, data, dp_group)
         after = apply_edits(self.recipe.edits, batch)

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from entrostat.control import measure_scale
+from entrostat.control import measure_scale, refuse_scaled_terms
 from entrostat.controllers import Constant
-from entrostat.errors import sentence
+from entrostat.errors import sentence, unknown_name
+from entrostat.integrations.verl._batch import AGGREGATIONS
 from entrostat.recipes import HOST_OFFERS, Recipe
 
 OFFERS = frozenset(HOST_OFFERS) - {"redraw"}
@@ -79,6 +80,9 @@ def refuse_actor(config: Any, recipe: Recipe) -> None:
     if config.use_fused_kernels:
         remedy = "verl's fused head gives no logits to measure."
         raise ValueError(sentence("use_fused_kernels", "be False beside a recipe", True, remedy))
+    refuse_scaled_terms(recipe)
+    if recipe.terms and config.loss_agg_mode not in AGGREGATIONS:
+        raise unknown_name("loss_agg_mode", config.loss_agg_mode, AGGREGATIONS)
     if recipe.edits and config.policy_loss.loss_mode != "vanilla":
         remedy = f"Recipe {recipe.name!r} edits what that loss reads; the other losses read it differently."
         raise ValueError(sentence("loss_mode", "be 'vanilla'", config.policy_loss.loss_mode, remedy))

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from entrostat.integrations.host import UnsupportedHostError, clipped_loss, in_range, made_up_batch
+from entrostat.integrations.host import UnsupportedHostError, clipped_loss, in_range, probe_batch
 from entrostat.integrations.verl._batch import STATISTICS
 from entrostat.integrations.verl._loss import EntropyLoss
 from entrostat.recipes import none
@@ -27,7 +27,7 @@ class _EditAll:
     sets: ClassVar[frozenset[str]] = frozenset({"advantages", "old_logprobs", "clip_low", "clip_high"})
 
     def __call__(self, batch: Any) -> Any:
-        edits = made_up_batch()._asdict()
+        edits = probe_batch()._asdict()
         return batch.replace(**{name: edits[name] for name in self.sets})
 
 
@@ -38,7 +38,7 @@ def verify_host() -> None:
     version = metadata.version("verl")
     reason = "that release was never tested"
     if in_range(version, SUPPORTED):
-        batch = made_up_batch()
+        batch = probe_batch()
         # verl's default reduction: the mean over all tokens.
         ours, theirs = clipped_loss(batch).sum() / batch.mask.sum(), host_loss()
         if torch.allclose(ours, theirs, rtol=1e-5, atol=1e-6):
@@ -55,7 +55,7 @@ def host_loss() -> Tensor:
 
     config = FSDPActorConfig(strategy="fsdp", rollout_n=1, ppo_micro_batch_size_per_gpu=2)
     loss = EntropyLoss(config=config, recipe=none().with_edits(_EditAll()))
-    return loss(*packed_batch(made_up_batch().logprobs, torch.zeros(2, 3)))[0]
+    return loss(*packed_batch(probe_batch().logprobs, torch.zeros(2, 3)))[0]
 
 
 def packed_batch(logprobs: Tensor, entropy: Tensor) -> tuple[dict[str, Any], Any]:
@@ -71,7 +71,7 @@ def packed_batch(logprobs: Tensor, entropy: Tensor) -> tuple[dict[str, Any], Any
     outputs = {"log_probs": packed(logprobs, lengths, after=1)}
     outputs |= {key: packed(entropy, lengths, after=1) for key in STATISTICS.values()}
     ids = torch.zeros(2, 3, dtype=torch.long)
-    batch = made_up_batch()
+    batch = probe_batch()
     responses = {
         "responses": ids, "response_mask": batch.mask, "old_log_probs": logprobs.detach() - 1,
         "advantages": batch.clip_low,

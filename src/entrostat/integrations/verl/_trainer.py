@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf, open_dict
-from verl.trainer.ppo.v1.trainer_base import register_trainer
+from verl.trainer.ppo.v1.trainer_base import PPOTrainer, register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
+from entrostat.integrations.host import UnsupportedHostError, broken_override, overrides
 from entrostat.integrations.verl._config import EntropyConfig
 from entrostat.integrations.verl._driver import Driver
 from entrostat.integrations.verl._loss import EntropyLoss
@@ -24,7 +25,6 @@ from entrostat.integrations.verl._rollouts import measuring_request, read, sees_
 from entrostat.recipes import Recipe
 
 
-@register_trainer(NAME)
 class EntropyPPOTrainerSync(PPOTrainerSync):
     """verl's `sync` trainer, chosen by `trainer.v1.trainer_mode=entrostat_sync`, which the Hydra group sets.
 
@@ -62,6 +62,7 @@ class EntropyPPOTrainerSync(PPOTrainerSync):
             self._driver = Driver(self.recipe, total_steps=total, updates=updates)
         return self._driver
 
+    @overrides(PPOTrainerSync)
     def on_init_end(self) -> None:
         """Put the loss into the workers."""
         from verl.utils.config import omega_conf_to_dataclass
@@ -70,6 +71,7 @@ class EntropyPPOTrainerSync(PPOTrainerSync):
         self.actor_rollout_wg.set_loss_fn(EntropyLoss(config=config, recipe=self.recipe))
         super().on_init_end()
 
+    @overrides(PPOTrainer)
     def _compute_old_log_prob(self, batch: Any, metrics: dict[str, Any]) -> Any:
         asked = measuring_request(self.recipe)
         batch.extra_info.update(asked)
@@ -89,6 +91,7 @@ class EntropyPPOTrainerSync(PPOTrainerSync):
             # The ratio compares like with like: the old log-probs are taken anew, under the same scale.
             super()._compute_old_log_prob(copy.deepcopy(batch), {})
 
+    @overrides(PPOTrainer)
     def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
         if sees_rollouts(self.recipe):
             self._see_rollouts(batch)
@@ -97,17 +100,24 @@ class EntropyPPOTrainerSync(PPOTrainerSync):
         self.driver.close(metrics)
         return batch
 
+    @overrides(PPOTrainer)
     def _save_checkpoint(self) -> None:
         # First: verl ends by naming this folder the latest, and from then on it must be whole.
         self.driver.save(Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}")
         super()._save_checkpoint()
 
+    @overrides(PPOTrainer)
     def _load_checkpoint(self) -> None:
         super()._load_checkpoint()
         if self.global_steps:
             trainer = self.config.trainer
             resumed = Path(trainer.default_local_dir) / f"global_step_{self.global_steps}"
             self.driver.load(trainer.resume_from_path if trainer.resume_mode == "resume_path" else resumed)
+
+
+if reason := broken_override(EntropyPPOTrainerSync):
+    raise UnsupportedHostError(f"this verl cannot carry entrostat's trainer: {reason}.")
+register_trainer(NAME)(EntropyPPOTrainerSync)
 
 
 def recipe_of(config: Any) -> Recipe:
