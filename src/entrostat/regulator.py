@@ -1,4 +1,4 @@
-"""The one object that changes: a controller's state and the window of tokens measured since its last update."""
+"""The object that changes: a controller's state and the window of tokens measured since its last update."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from entrostat.cli._screen import Json, make_folder, print_json, screen
+from entrostat.cli._screen import Json, make_folder, print_json, prose_width, screen
 from entrostat.errors import find_name
 
 Directories = Annotated[list[Path], typer.Argument(help="Directories of jobs or of single runs.")]
@@ -38,7 +38,7 @@ def diagnose(
     if json:
         print_json([diagnosis.as_dict() for diagnosis in found])
     else:
-        print("\n\n".join(diagnosis.as_text() for diagnosis in found))
+        print("\n\n".join(diagnosis.as_text(prose_width()) for diagnosis in found))
 
 
 def cite(directories: Directories, json: Json = False) -> None:
@@ -133,7 +133,7 @@ def calibrate(
     if json:
         print_json(found.as_dict())
     else:
-        print(found.as_text())
+        print(found.as_text(prose_width()))
     if out is not None:
         print(f"Page: {write_page(found, out)}", file=sys.stderr if json else sys.stdout)
 

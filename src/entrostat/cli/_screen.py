@@ -24,6 +24,11 @@ def screen() -> Console:
     return Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
 
 
+def prose_width() -> int | None:
+    """Return the most characters of a line of prose: none where another program reads it."""
+    return 100 if sys.stdout.isatty() else None
+
+
 def print_json(value: Any) -> None:
     """Print plain values for a script to read."""
     print(json.dumps(value, indent=1))

@@ -17,7 +17,7 @@ from entrostat.errors import require, require_finite, sentence, unknown_name
 
 @dataclass(frozen=True, kw_only=True)
 class CuriosityReward:
-    """A rollout edit: add a capped bonus to the reward, and form the group advantages anew.
+    """A rollout edit: add a capped bonus to the reward, and form the group advantages again.
 
         B_b  = -(1/T_b) sum_t log pi(y_{b,t})                          of the policy that wrote the response
         R'_b = R_b + w min(|R_b| / kappa, alpha B_b)

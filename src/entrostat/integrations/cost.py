@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from entrostat.errors import require_count, unknown_name
 from entrostat.ops import KEPT_PRODUCT_BYTES, SAVED_ROW_BYTES, rows_per_chunk
 
@@ -140,7 +142,6 @@ def meta_model(model: str, *, trust_remote_code: bool = False) -> Any:
     Raises:
         ValueError: there is no such config, or it is not one of a causal language model.
     """
-    import torch
     import transformers
 
     try:

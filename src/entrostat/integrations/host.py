@@ -49,7 +49,7 @@ def read_state(folder: Path, *, recipe: str, more: Sequence[str] = ()) -> dict[s
     if not path.exists():
         raise ValueError(
             f"the checkpoint {folder} holds no {STATE_FILE}: it was cut short or written without entrostat. "
-            "Resume from an earlier checkpoint, or start the run anew."
+            "Resume from an earlier checkpoint, or start a new run."
         )
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
@@ -61,7 +61,7 @@ def read_state(folder: Path, *, recipe: str, more: Sequence[str] = ()) -> dict[s
     if state["recipe"] != recipe:
         raise ValueError(
             f"the state in {folder} is of recipe {state['recipe']!r}, this run has {recipe!r}. "
-            "Resume from another checkpoint, or start the run anew."
+            "Resume from another checkpoint, or start a new run."
         )
     return state
 

@@ -119,9 +119,9 @@ def run_description(path: Path) -> dict[str, Any]:
     except OSError:
         raise ValueError(f"{path} is missing: {path.parent} is not the directory of a run.") from None
     except (ValueError, RecursionError):
-        raise ValueError(f"{path} is not JSON text: remove the run's directory to start it anew.") from None
+        raise ValueError(f"{path} is not JSON text: remove the run's directory to start a new run.") from None
     if not isinstance(value, dict):
-        raise ValueError(f"{path} holds no JSON object: remove the run's directory to start it anew.")
+        raise ValueError(f"{path} holds no JSON object: remove the run's directory to start a new run.")
     if value.get("schema") != RUN_SCHEMA:
         raise ValueError(f"{path} has schema {value.get('schema')!r}, this version of entrostat reads {RUN_SCHEMA}.")
     return value

@@ -222,6 +222,6 @@ def read(path: Path) -> list[Record]:
             records.append(decode(line))
         except ValueError as error:
             raise ValueError(
-                f"{path}, line {number}: {error}. Remove the line, or the run's directory to start it anew."
+                f"{path}, line {number}: {error}. Remove the line, or the run's directory to start a new run."
             ) from None
     return records

@@ -263,7 +263,7 @@ def _head_gradients(ctx: Any, row_grads: RowGrads) -> tuple[Tensor | None, Tenso
     hidden, weight, bias, targets, *saved = ctx.saved_tensors
     head, dtype = ctx.settings
     weight_, bias_ = weight.to(dtype), None if bias is None else bias.to(dtype)
-    # The kept products become their own gradients; a second walk over the graph has to form them anew.
+    # The kept products become their own gradients; a second walk over the graph has to form them again.
     products, ctx.products = iter(ctx.products), []
     wants_hidden, wants_weight, wants_bias, *_ = ctx.needs_input_grad
     grad_hidden = torch.empty_like(hidden) if wants_hidden else None

@@ -6,6 +6,7 @@ transformers nor reasoning-gym.
 """
 
 from entrostat.tasks import countdown as countdown
+from entrostat.tasks import rewards as rewards
 from entrostat.tasks._embedded import Demonstration as Demonstration
 from entrostat.tasks._embedded import build_tokenizer as build_tokenizer
 from entrostat.tasks._embedded import demonstrations as demonstrations
@@ -26,6 +27,7 @@ __all__ = [
     "demonstrations",
     "draw",
     "pass_at_k",
+    "rewards",
     "sample",
     "useless_token_ids",
     "warm_start_path",

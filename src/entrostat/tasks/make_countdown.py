@@ -1,4 +1,4 @@
-"""Write the shipped countdown problems anew: ``python -m entrostat.tasks.make_countdown --out FILE``.
+"""Write the shipped countdown problems again: ``python -m entrostat.tasks.make_countdown --out FILE``.
 
 The problems are reasoning-gym's (``pip install "entrostat[gym]"``), so that a result on them can be compared.
 """

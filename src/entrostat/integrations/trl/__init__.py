@@ -7,9 +7,14 @@ Importing this package imports TRL and checks, in a few milliseconds, that the i
 hooks rely on.
 """
 
+from entrostat.errors import missing_package
 from entrostat.integrations.trl._refusals import check_recipe as check_recipe
-from entrostat.integrations.trl._selfcheck import SUPPORTED as SUPPORTED
-from entrostat.integrations.trl._selfcheck import verify_host as verify_host
+
+try:
+    from entrostat.integrations.trl._selfcheck import SUPPORTED as SUPPORTED
+    from entrostat.integrations.trl._selfcheck import verify_host as verify_host
+except ModuleNotFoundError as error:
+    raise ImportError(missing_package("entrostat.integrations.trl", error, "trl"), name=error.name) from None
 
 verify_host()
 

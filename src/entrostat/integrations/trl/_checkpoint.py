@@ -2,7 +2,7 @@
 
 TRL trains on one rollout batch for several optimizer steps, but saves none of it, and a resumed run counts its
 micro-batches from zero: after a checkpoint in the middle of a rollout batch it would draw another one, and from then on
-at the wrong prompts. Its sampler shuffles all epochs with one generator, which a resumed run seeds anew: it would go
+at the wrong prompts. Its sampler shuffles all epochs with one generator, which a resumed run seeds again: it would go
 through its second epoch in the order of the first. And where a file of its own is gone, such as the optimizer's or one
 rank's random numbers, it starts that part afresh without a word.
 """

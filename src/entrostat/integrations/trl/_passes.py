@@ -120,7 +120,7 @@ def step_size(trainer: Any, inputs: dict[str, Any]) -> dict[str, Tensor]:
     if trainer.model.training:
         batches, generated = trainer.current_gradient_accumulation_steps, trainer.args.steps_per_generation
         share, position = batches / generated, trainer._step % generated
-        # Counted once per step, with one all-reduce; anew where a step reaches into another generation batch.
+        # Counted once per step, with one all-reduce; again where a step reaches into another generation batch.
         if trainer._step_tokens is None or position == 0:
             trainer._step_tokens = step_tokens(trainer._buffered_inputs, position, batches, ranks.all_reduce)
         tokens = trainer._step_tokens

@@ -156,10 +156,17 @@ class EntropyGRPOTrainer(GRPOTrainer):
 
     @overrides(GRPOTrainer)
     def _get_per_token_logps_and_entropies(
-        self, model: Any, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int, *args: Any, **kwargs: Any
+        self,
+        model: Any,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        *args: Any,
+        **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """TRL's hook: measure, and when it is TRL's loss that asks, edit its inputs and compute the terms."""
-        call = (input_ids, attention_mask, logits_to_keep, *args)
+        call = (input_ids, attention_mask, logits_to_keep, batch_size, *args)
         hook, running = super()._get_per_token_logps_and_entropies, self._running
         if isinstance(running, LossPass):
             scale = running.given.get(CARRIED["logit_scale"])

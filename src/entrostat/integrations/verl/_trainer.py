@@ -88,7 +88,7 @@ class EntropyPPOTrainerSync(PPOTrainerSync):
         seen = self.driver.see(rollouts, self.global_steps - 1)
         write(batch, rollouts, seen)
         if seen.logit_scale is not None:
-            # The ratio compares like with like: the old log-probs are taken anew, under the same scale.
+            # The ratio compares like with like: the old log-probs are taken again, under the same scale.
             super()._compute_old_log_prob(copy.deepcopy(batch), {})
 
     @overrides(PPOTrainer)

@@ -18,7 +18,7 @@ from typing import Any, cast
 from entrostat.errors import require, sentence, unknown_name
 from entrostat.integrations.sources import import_function, looks_like_path
 from entrostat.jobs.settings import DataJob, Job
-from entrostat.tasks import countdown
+from entrostat.tasks import countdown, rewards
 from entrostat.tasks.rewards import after_marker, boxed
 
 Rows = list[dict[str, Any]]
@@ -160,8 +160,6 @@ def _reward(data: DataJob) -> Callable[[Sequence[Problem], Sequence[str]], Seque
 
 
 def _reward_function(name: str) -> Callable[..., Any]:
-    from entrostat.tasks import rewards
-
     if name == "exact":
         return rewards.exact
     if name == "math":

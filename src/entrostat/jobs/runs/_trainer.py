@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from entrostat.jobs.runs import _trackers
 from entrostat.jobs.runs._directory import RunDirectory
 from entrostat.jobs.runs._task import Task
 from entrostat.jobs.settings import Job, RecipeJob
+from entrostat.tasks import useless_token_ids, warm_start_path
 
 
 def model_source(job: Job) -> str:
     """Return the directory or hub id of the job's model."""
-    from entrostat.tasks import warm_start_path
-
     return job.model or str(warm_start_path())
 
 
@@ -60,7 +61,6 @@ def make_trainer(
     from datasets import Dataset
 
     from entrostat.integrations.trl import EntropyGRPOTrainer
-    from entrostat.tasks import useless_token_ids
 
     return EntropyGRPOTrainer(
         model,
@@ -77,7 +77,6 @@ def make_trainer(
 
 def trl_settings(job: Job, seed: int, folder: Path, trackers: Mapping[str, Any] | None = None) -> Any:
     """Return TRL's settings of one run, without trackers unless they are given; raises what TRL raises."""
-    import torch
     from trl.trainer.grpo_config import GRPOConfig
 
     train, has_gpu = job.train, torch.cuda.is_available()

@@ -16,10 +16,15 @@ import warnings
 from importlib import metadata
 from pathlib import Path
 
+import torch
+
 import entrostat
 from entrostat.jobs.runs import _trackers
 from entrostat.jobs.runs._directory import JobDirectory, RunDirectory
+from entrostat.jobs.runs._task import build_task
+from entrostat.jobs.runs._trainer import load_model, load_tokenizer, make_trainer
 from entrostat.jobs.settings import Job, RecipeJob
+from entrostat.observe.records import RecordWriter, StepRecord, read
 
 PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets", "tokenizers")
 
@@ -55,13 +60,8 @@ def _run(job: Job, recipe: RecipeJob, seed: int, run: RunDirectory) -> None:
     # The environment first: the hosts and the trackers read it when they are imported.
     _quiet_environment(job)
     _trackers.set_up(job.report_to, run)
-    import torch
-
     from entrostat.jobs.runs._callbacks import EvaluationCallback, RecordCallback, StopCallback, Stopwatch
-    from entrostat.jobs.runs._task import build_task
     from entrostat.jobs.runs._tokens import TokenWriter
-    from entrostat.jobs.runs._trainer import load_model, load_tokenizer, make_trainer
-    from entrostat.observe.records import RecordWriter
 
     torch.set_num_threads(1)
     checkpoint, step = run.whole_checkpoint()
@@ -101,8 +101,6 @@ def _run(job: Job, recipe: RecipeJob, seed: int, run: RunDirectory) -> None:
 
 def keep_to_one_gpu(slot: int) -> None:
     """Hide all GPUs but the slot's: a run trains on one, and transformers would divide its batches over all it sees."""
-    import torch
-
     if (number := torch.cuda.device_count()) > 1:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(number)))
         os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[slot % number]
@@ -118,8 +116,6 @@ def _quiet_environment(job: Job) -> None:
 
 
 def _seconds_at(run: RunDirectory, step: int) -> float:
-    from entrostat.observe.records import StepRecord, read
-
     if not step or not run.records.exists():
         return 0.0
     steps = [record for record in read(run.records) if isinstance(record, StepRecord)]

@@ -60,8 +60,12 @@ class Calibration:
         values = self.measured.entropies
         return statistics.quantiles(values, n=10) if len(values) > 1 else values * 9
 
-    def as_text(self) -> str:
-        """Return all of it in words, ending with the recipe proposed."""
+    def as_text(self, width: int | None = 100) -> str:
+        """Return all of it in words, ending with the recipe proposed.
+
+        Args:
+            width: most characters of a line of prose; None for lines as long as their sentences.
+        """
         deciles, measured = self.deciles(), self.measured
         reward = "" if self.reward is None else f", mean reward {number(self.reward)}"
         head = (
@@ -78,7 +82,9 @@ class Calibration:
             f"  {clamp}: kept mass {percent(kept.mass)}, clamped entropy {number(kept.entropy)}"
             for clamp, kept in clamps
         ]
-        head, entropy, *reasons = (textwrap.fill(text, 100) for text in (head, entropy, *self.proposal.reasons))
+        head, entropy, *reasons = (
+            text if width is None else textwrap.fill(text, width) for text in (head, entropy, *self.proposal.reasons)
+        )
         return "\n".join([head, entropy, *rows, "", *reasons, "", self.proposal.python])
 
 

@@ -67,20 +67,28 @@ class Diagnosis:
             "advice": [dataclasses.asdict(advice) for advice in self.advice],
         }
 
-    def as_text(self) -> str:
-        """Return all of it in words: findings and remarks behind `!`, the law behind `-`, advice behind `>`."""
+    def as_text(self, width: int | None = 100) -> str:
+        """Return all of it in words: findings and remarks behind `!`, the law behind `-`, advice behind `>`.
+
+        Args:
+            width: most characters of a line; None for lines as long as their sentences.
+        """
+
+        def line(mark: str, text: str) -> str:
+            return _line(mark, text, width)
+
         count = len(self.curves.series("entropy"))
         if self.short:
             logged = "1 step is" if count == 1 else f"{count} steps are"
-            lines = [_line("-", f"Only {logged} logged; findings need at least {WINDOW}.")]
+            lines = [line("-", f"Only {logged} logged; findings need at least {WINDOW}.")]
         elif not self.findings:
-            lines = [_line("-", "No collapse, explosion, oscillation, pinned coefficient or inert method found.")]
+            lines = [line("-", "No collapse, explosion, oscillation, pinned coefficient or inert method found.")]
         else:
-            lines = [_line("!", finding_sentence(finding, self.curves)) for finding in self.findings]
-        lines += [_line("!", f"{remark}.") for remark in self.remarks]
-        lines.append(_line("-", _law_sentence(self.law)))
+            lines = [line("!", finding_sentence(finding, self.curves)) for finding in self.findings]
+        lines += [line("!", f"{remark}.") for remark in self.remarks]
+        lines.append(line("-", _law_sentence(self.law)))
         for advice in self.advice:
-            lines.append(_line(">", f"Try {advice.recipe}: {advice.reason}."))
+            lines.append(line(">", f"Try {advice.recipe}: {advice.reason}."))
             lines.append(f"    in your trainer:   recipe={advice.python}")
             lines.append(f"    on a small model:  {advice.command}")
         return "\n".join([self._head(), *lines])
@@ -194,5 +202,7 @@ def _law_sentence(law: Law | NoLaw) -> str:
     )
 
 
-def _line(mark: str, text: str) -> str:
-    return textwrap.fill(text, 100, initial_indent=f"  {mark} ", subsequent_indent="    ", break_long_words=False)
+def _line(mark: str, text: str, width: int | None) -> str:
+    if width is None:
+        return f"  {mark} {text}"
+    return textwrap.fill(text, width, initial_indent=f"  {mark} ", subsequent_indent="    ", break_long_words=False)

@@ -137,7 +137,7 @@ def last_samples(run: Run) -> list[Sample]:
     Raises:
         ValueError: `samples.jsonl` holds a line that is no sample; the message names the file and the line.
     """
-    complaint = "not a sample. Remove the line, or the run's directory to start it anew."
+    complaint = "not a sample. Remove the line, or the run's directory to start a new run."
     found = list(_lines(run.path / "samples.jsonl", Sample, complaint))
     last = max((sample.step for sample in found), default=0)
     latest = [sample for sample in found if sample.step == last]
