@@ -82,7 +82,7 @@ def test_a_yaml_block_parses(block: Block, tmp_path: Path) -> None:
 def test_the_readme_shows_a_trainer_and_a_loop() -> None:
     text = "".join(block.text for block in of("python") if block.page == ROOT / "README.md")
     assert "EntropyGRPOTrainer" in text
-    assert "es.ops.token_stats" in text
+    assert "es.Control" in text
 
 
 def test_the_check_reads_toml_as_a_job_does() -> None:
