@@ -152,4 +152,5 @@ def test_an_output_that_a_page_shows_is_what_the_command_prints(
     monkeypatch.setattr(sys, "argv", words(line))
     with pytest.raises(SystemExit):
         cli.main()
-    assert capsys.readouterr().out == shown
+    # A terminal wraps prose, and what is read here is not wrapped: the words are compared.
+    assert capsys.readouterr().out.split() == shown.split()
