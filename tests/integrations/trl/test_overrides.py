@@ -14,7 +14,7 @@ from entrostat import recipes
 from entrostat.integrations.trl import EntropyGRPOTrainer
 from entrostat.integrations.trl._batch import host_weight
 
-from .conftest import even_words, logged, prompts, tiny_model, tiny_tokenizer
+from .conftest import even_words, logged, needs_trl_s_kernel, prompts, tiny_model, tiny_tokenizer
 
 BAND: dict[str, Any] = {"low": 3.0, "high": 3.2, "initial": 0.5, "rate": 0.5, "floor": 0.0, "ceiling": 5.0, "warmup": 1}
 
@@ -75,7 +75,12 @@ class OwnRollouts(EntropyGRPOTrainer):
     [
         (OwnLoss, recipes.aent(clamp=0.4, **BAND), "OwnLoss.compute_loss"),
         (OwnPrivateLoss, recipes.aent(clamp=0.4, **BAND), "OwnPrivateLoss._compute_loss"),
-        (OwnHook, recipes.aent(clamp=0.4, **BAND), "OwnHook._get_per_token_logps_and_entropies"),
+        pytest.param(
+            OwnHook,
+            recipes.aent(clamp=0.4, **BAND),
+            "OwnHook._get_per_token_logps_and_entropies",
+            marks=needs_trl_s_kernel,
+        ),
         (OwnRollouts, recipes.rent(), "OwnRollouts._generate_and_score_completions"),
     ],
 )
