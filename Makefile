@@ -4,13 +4,16 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: run test lint types contract docs unit trl-oldest job triton clean verl-test
+.PHONY: run test full lint types contract docs unit trl-oldest job triton clean verl-test
 
 run: .venv/run.done
 	$(BIN)/entrostat run $(ARGS)
 
 test: .venv/test.done
 	@$(MAKE) --no-print-directory lint types contract docs unit trl-oldest job
+
+# Everything there is, before a change is called done: every TRL release, verl and Triton too. More than an hour.
+full: test trl-releases verl-test triton
 
 # torch goes first and alone: every later package finds it installed and leaves it as it is.
 .venv/run.done: pyproject.toml constraints.txt
@@ -66,10 +69,10 @@ triton: .venv/triton.done
 # At most three lines are kept in range; today there are two.
 TRL_RELEASES ?= 1.15 1.16
 
-# The first of them is part of `test` too: laid over .venv, since what else it needs is the same.
+# The first of them is part of `test` too, but for its slow tests: laid over .venv, since what else it needs is the same.
 trl-oldest: .venv/trl-oldest.done
 	PYTHONPATH=$(CURDIR)/.venv/trl-oldest OMP_NUM_THREADS=1 \
-		$(BIN)/pytest -n 2 --dist loadfile -p no:cacheprovider tests/integrations/trl
+		$(BIN)/pytest -n 2 --dist loadfile -p no:cacheprovider -m "not slow" tests/integrations/trl
 
 .venv/trl-oldest.done: .venv/test.done
 	rm -rf .venv/trl-oldest
