@@ -65,6 +65,13 @@ def test_a_name_that_needs_torch_says_so(name: str) -> None:
     assert done.stdout.strip() == f"entrostat.{name} needs torch: pip install 'entrostat[torch]'", done.stderr
 
 
+@pytest.mark.parametrize("blocked", ["torch", "trl"])
+def test_the_trainer_that_needs_a_package_says_so(blocked: str) -> None:
+    code = "try:\n    import entrostat.integrations.trl\nexcept ImportError as error:\n    print(error)"
+    done = bare(code, blocked={blocked})
+    assert done.stdout.strip() == f"entrostat.integrations.trl needs {blocked}: pip install 'entrostat[trl]'"
+
+
 def test_the_table_of_extras_is_that_of_the_project() -> None:
     table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     assert set(_EXTRAS.values()) <= set(table)

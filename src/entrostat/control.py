@@ -24,7 +24,7 @@ from entrostat.batch import TokenBatch
 from entrostat.controllers import needs_total
 from entrostat.edits import Edit
 from entrostat.errors import require, require_count, require_fields
-from entrostat.losses import Tally, token_mean
+from entrostat.losses import Tally, masked_sums, token_mean
 from entrostat.ops import TokenStats, token_stats
 from entrostat.recipes import HOST_OFFERS, Recipe
 from entrostat.regulator import Reduce, Regulator
@@ -98,10 +98,10 @@ def step_sums(
     if taken := sorted(set(also or ()) & {*QUANTITIES, *_COUNTS, "gap", "coef", "band_low", "band_high"}):
         raise ValueError(f"`also` must not name {', '.join(taken)}: every step reports quantities of these names.")
     values = {name: getattr(batch, name) for name in QUANTITIES} | dict(also or {})
-    sums = {name: Tally.of(value, batch.mask).sums for name, value in values.items()}
-    signal, tokens = Tally.of(*signal_of(recipe, batch)).sums, sums["entropy"][1]
+    *sums, tokens = masked_sums([*values.values()], batch.mask)
+    signal = Tally.of(*signal_of(recipe, batch)).sums
     return {
-        **{name: both[0] for name, both in sums.items()},
+        **dict(zip(values, sums, strict=True)),
         "tokens": tokens,
         "bonus": loss.detach().to(tokens.device).double(),
         "signal": signal[0],

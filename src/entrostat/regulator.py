@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from entrostat.controllers import Controller, resolved_band, state_from_dict, state_to_dict, with_total
-from entrostat.errors import require_count, require_fields, unknown_name
+from entrostat.errors import require_choice, require_count, require_fields
 from entrostat.losses import Tally
 
 Window = Literal["step", "rollout", "fresh"]
@@ -56,8 +56,7 @@ class Regulator:
     """
 
     def __init__(self, controller: Controller[Any], *, window: Window = "step") -> None:
-        if window not in get_args(Window):
-            raise unknown_name("window", window, get_args(Window))
+        require_choice("window", window, Window)
         self._chosen = controller
         self._controller = controller
         self._window: Window = window

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from entrostat.batch import TokenBatch
 from entrostat.edits._ratio import log_ratio
-from entrostat.errors import require, require_finite, unknown_name
+from entrostat.errors import require, require_choice, require_finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,8 +265,7 @@ class DivergenceAdvantage:
 
     def __post_init__(self) -> None:
         require(require_finite("coef", self.coef) >= 0, "coef", "be at least 0", self.coef)
-        if self.divergence not in get_args(Divergence):
-            raise unknown_name("divergence", self.divergence, get_args(Divergence))
+        require_choice("divergence", self.divergence, Divergence)
 
     def __call__(self, batch: TokenBatch) -> TokenBatch:
         """Return the batch with the divergence's share in its advantages."""

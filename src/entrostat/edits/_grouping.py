@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from entrostat.batch import TokenBatch
 from entrostat.edits._ratio import log_ratio, with_ratio
-from entrostat.errors import require, require_finite, sentence, unknown_name
+from entrostat.errors import require, require_choice, require_finite, sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +97,7 @@ class GroupedRatio:
     def __post_init__(self) -> None:
         require(require_finite("alpha", self.alpha) > 0, "alpha", "be positive", self.alpha)
         require(0 < require_finite("top", self.top) < 1, "top", "lie in (0, 1)", self.top)
-        if self.denominator not in get_args(Denominator):
-            raise unknown_name("denominator", self.denominator, get_args(Denominator))
+        require_choice("denominator", self.denominator, Denominator)
 
     def __call__(self, batch: TokenBatch) -> TokenBatch:
         """Return the batch with each group's ratio, clip range and weight."""
@@ -201,8 +200,7 @@ class FlexibleBounds:
     sets: ClassVar[frozenset[str]] = frozenset({"clip_low", "clip_high"})
 
     def __post_init__(self) -> None:
-        if self.shape not in get_args(Shape):
-            raise unknown_name("shape", self.shape, get_args(Shape))
+        require_choice("shape", self.shape, Shape)
         for name in ("high", "low"):
             bound, slope = getattr(self, name), require_finite(f"{name}_slope", getattr(self, f"{name}_slope"))
             require(require_finite(name, bound) >= 0, name, "be at least 0", bound)

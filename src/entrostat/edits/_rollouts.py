@@ -11,7 +11,7 @@ from torch import Tensor
 
 from entrostat.batch import TokenBatch
 from entrostat.edits._base import group_share, response_mean, response_sum, with_tokens, z_scores
-from entrostat.errors import require, require_finite, unknown_name
+from entrostat.errors import require, require_choice, require_finite, unknown_name
 
 BandShape = Literal["linear", "cosine"]
 Normalisation = Literal["group", "batch", "none"]
@@ -159,8 +159,7 @@ class DifficultyWeight:
     def __post_init__(self) -> None:
         require(self.rho > 0, "rho", "be positive", self.rho)
         require_finite("correct_at", self.correct_at)
-        if self.shape not in get_args(Shape):
-            raise unknown_name("shape", self.shape, get_args(Shape))
+        require_choice("shape", self.shape, Shape)
 
     def __call__(self, batch: TokenBatch) -> TokenBatch:
         """Return the batch with `weight` set.
@@ -233,8 +232,7 @@ class UncertaintyAdvantage:
     def __post_init__(self) -> None:
         for name in ("up", "down", "penalty"):
             require(require_finite(name, getattr(self, name)) >= 0, name, "be at least 0", getattr(self, name))
-        if self.confidence not in get_args(Aggregation):
-            raise unknown_name("confidence", self.confidence, get_args(Aggregation))
+        require_choice("confidence", self.confidence, Aggregation)
 
     def __call__(self, batch: TokenBatch) -> TokenBatch:
         """Return the batch with shaped advantages."""

@@ -8,6 +8,7 @@ means up to the rounding of addition: of float64 in `Tally`, which measures, of 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -57,13 +58,7 @@ class Tally:
         Raises:
             ValueError: the shapes differ.
         """
-        _check_shapes(values, mask)
-        device = _float64_device(values.device)
-        with torch.no_grad():
-            kept = mask.to(device).bool()
-            # where, not a product: 0 * nan is nan.
-            selected = torch.where(kept, values.to(device), 0)
-            return cls(torch.stack([selected.sum(dtype=torch.float64), kept.sum().double()]))
+        return cls(masked_sums([values], mask))
 
     def __post_init__(self) -> None:
         if self.sums.shape != (2,) or self.sums.dtype != torch.float64:
@@ -79,6 +74,34 @@ class Tally:
         """The mean per token; `None` if there is no token, as no number would be true. Waits for the device."""
         total, tokens = self.sums.tolist()
         return total / tokens if tokens else None
+
+
+def masked_sums(values: Sequence[Tensor], mask: Tensor) -> Tensor:
+    """Return the sum of several quantities over the same tokens, and how many tokens those are, without a gradient.
+
+    Args:
+        values: at least one quantity, of the shape of `mask`; values at masked positions do not enter, NaN neither.
+        mask: bool, or any number where zero means masked.
+
+    Returns:
+        `[n + 1]`, float64, for `n` quantities.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    Example:
+        >>> masked_sums([torch.tensor([1.0, 2.0]), torch.tensor([5.0, float("nan")])], torch.tensor([1, 0]))
+        tensor([1., 5., 1.], dtype=torch.float64)
+    """
+    device = _float64_device(values[0].device)
+    with torch.no_grad():
+        kept = mask.to(device).bool()
+        sums: list[Tensor] = []
+        for value in values:
+            _check_shapes(value, mask)
+            # where, not a product: 0 * nan is nan.
+            sums.append(torch.where(kept, value.to(device), 0).sum(dtype=torch.float64))
+        return torch.stack([*sums, kept.sum().double()])
 
 
 def _float64_device(device: torch.device) -> torch.device:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from entrostat.controllers import Controller, Proportional, Relay
-from entrostat.errors import require, require_finite, unknown_name
+from entrostat.errors import require, require_choice, require_finite
 from entrostat.recipes._base import Recipe, Redraw, recipe
 from entrostat.terms import Surprisal
 
@@ -58,8 +58,7 @@ def aepo(
     """
     require(require_finite("cold", cold) > 0, "cold", "be positive", cold)
     require(require_finite("hot", hot) >= cold, "hot", f"be at least `cold`={cold!r}", hot)
-    if variant not in get_args(Variant):
-        raise unknown_name("variant", variant, get_args(Variant))
+    require_choice("variant", variant, Variant)
     scope = variant == "scope"
     law: Controller[Any] = Relay(threshold=target, below=hot, above=cold, inclusive=True)
     if scope:

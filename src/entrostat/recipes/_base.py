@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Any, Literal, ParamSpec, TypeAlias, get_args
+from typing import Any, Literal, ParamSpec, TypeAlias
 
 from entrostat.controllers import Constant, Controller
 from entrostat.edits import Edit
-from entrostat.errors import require, require_count, require_finite, unknown_name
+from entrostat.errors import require, require_choice, require_count, require_finite, unknown_name
 from entrostat.measures import Measure, Shannon
 from entrostat.regulator import Window
 from entrostat.terms import Signal, Term
@@ -125,8 +125,7 @@ class Redraw:
         for name in ("share", "limit", "limit_cooling"):
             require(0 < require_finite(name, getattr(self, name)) <= 1, name, "lie in (0, 1]", getattr(self, name))
         require_finite("threshold", self.threshold)
-        if self.judge not in get_args(Judge):
-            raise unknown_name("judge", self.judge, get_args(Judge))
+        require_choice("judge", self.judge, Judge)
 
     def prompts(self, prompts: int) -> int:
         """Return how many of so many prompts are drawn again; at least one."""
@@ -181,8 +180,7 @@ class Recipe:
     def __post_init__(self) -> None:
         unknown = sorted(self.needs - HOST_OFFERS.keys())
         require(not unknown, "needs", f"be among {sorted(HOST_OFFERS)}", unknown)
-        if self.window not in get_args(Window):
-            raise unknown_name("window", self.window, get_args(Window))
+        require_choice("window", self.window, Window)
         implied = {"redraw"} if self.redraw else set[str]()
         implied |= {"old_entropy"} if self.window == "fresh" or "logit_stats" in self.needs else set()
         object.__setattr__(self, "needs", self.needs | implied)

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 from entrostat.controllers import Constant
 from entrostat.edits import ScaleAdvantage, SelfReward
-from entrostat.errors import require, require_finite, unknown_name
+from entrostat.errors import require, require_choice, require_finite
 from entrostat.recipes._base import Recipe, recipe
 from entrostat.terms import ResponseEntropy
 
@@ -38,8 +38,7 @@ def em_rl(*, variant: Variant = "sequence", coef: float = 1.0) -> Recipe:
         >>> em_rl(variant="ft").terms
         (ResponseEntropy(),)
     """
-    if variant not in get_args(Variant):
-        raise unknown_name("variant", variant, get_args(Variant))
+    require_choice("variant", variant, Variant)
     require(require_finite("coef", coef) > 0, "coef", "be positive", coef)
     tuning = variant == "ft"
     require(tuning or coef == 1, "coef", 'be left at 1 unless variant="ft"', coef)

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from entrostat.controllers import Controller, Relay, Step
 from entrostat.edits import SurprisalWeights
-from entrostat.errors import require, require_finite, unknown_name
+from entrostat.errors import require, require_choice, require_finite
 from entrostat.recipes._base import Recipe, recipe
 
 Variant = Literal["O1", "C2"]
@@ -57,8 +57,7 @@ def stare(
     """
     require(require_finite("rise", rise) > 1, "rise", "be above 1", rise)
     require(0 <= require_finite("fall", fall) <= 1, "fall", "lie in [0, 1]", fall)
-    if variant not in get_args(Variant):
-        raise unknown_name("variant", variant, get_args(Variant))
+    require_choice("variant", variant, Variant)
     # Rounded: 1.1 - 1 is no 0.1 in floating point, and the coefficient is printed.
     excess = round(rise - 1, 12)
     law: Controller[Any] = Relay(threshold=target, below=excess, above=0.0)

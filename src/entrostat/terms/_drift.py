@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from entrostat.batch import TokenBatch
-from entrostat.errors import require, require_finite, unknown_name
+from entrostat.errors import require, require_choice, require_finite
 from entrostat.losses import advantage_coefficient
 
 Denominator = Literal["all", "selected"]
@@ -55,8 +55,7 @@ class ConfidentWeight:
 
     def __post_init__(self) -> None:
         require(0 <= require_finite("tau", self.tau) < 1, "tau", "lie in [0, 1)", self.tau)
-        if self.denominator not in get_args(Denominator):
-            raise unknown_name("denominator", self.denominator, get_args(Denominator))
+        require_choice("denominator", self.denominator, Denominator)
 
     def __call__(self, batch: TokenBatch, coef: float) -> Tensor:
         """Return `-coef r |A| 1[p > tau]` of each token, `[B, T]`."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import get_args
 
 import torch
 from torch import Tensor
 
 from entrostat.batch import TokenBatch
-from entrostat.errors import require_count, sentence, unknown_name
+from entrostat.errors import require_choice, require_count, sentence
 from entrostat.losses import SequenceEstimator, peak_weights, sequence_entropy_surrogate
 from entrostat.terms._base import Weighted
 
@@ -53,8 +52,7 @@ class EntropyBonus:
     estimator: SequenceEstimator = "smoothed"
 
     def __post_init__(self) -> None:
-        if self.estimator not in get_args(SequenceEstimator):
-            raise unknown_name("estimator", self.estimator, get_args(SequenceEstimator))
+        require_choice("estimator", self.estimator, SequenceEstimator)
         if self.keep is not None:
             require_count("keep", self.keep, least=2)
 

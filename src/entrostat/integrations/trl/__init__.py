@@ -8,18 +8,18 @@ hooks rely on.
 """
 
 from entrostat.errors import missing_package
-from entrostat.integrations.trl._refusals import check_recipe as check_recipe
 
 try:
+    from entrostat.integrations.trl._refusals import check_recipe as check_recipe
     from entrostat.integrations.trl._selfcheck import SUPPORTED as SUPPORTED
     from entrostat.integrations.trl._selfcheck import verify_host as verify_host
+
+    verify_host()
 except ModuleNotFoundError as error:
     raise ImportError(missing_package("entrostat.integrations.trl", error, "trl"), name=error.name) from None
 
-verify_host()
-
-from entrostat.integrations.trl._overrides import verify_overrides  # noqa: E402
-from entrostat.integrations.trl._trainer import EntropyGRPOTrainer as EntropyGRPOTrainer  # noqa: E402
+from entrostat.integrations.trl._overrides import verify_overrides
+from entrostat.integrations.trl._trainer import EntropyGRPOTrainer as EntropyGRPOTrainer
 
 verify_overrides(EntropyGRPOTrainer)
 

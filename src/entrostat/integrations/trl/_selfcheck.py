@@ -23,10 +23,8 @@ _KERNEL_ARGUMENTS = [
 
 def verify_host() -> None:
     """Raise `UnsupportedHostError` unless the installed TRL is in range and behaves as the hooks expect."""
-    try:
-        import trl
-    except ImportError as error:
-        raise UnsupportedHostError("entrostat's TRL integration needs TRL: pip install 'entrostat[trl]'.") from error
+    import trl
+
     version = trl.__version__
     if not in_range(version, SUPPORTED):
         refuse_release(version, "that release was never tested")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import textwrap
 from pathlib import Path
@@ -73,10 +74,7 @@ class Diagnosis:
         Args:
             width: most characters of a line; None for lines as long as their sentences.
         """
-
-        def line(mark: str, text: str) -> str:
-            return _line(mark, text, width)
-
+        line = functools.partial(_line, width)
         count = len(self.curves.series("entropy"))
         if self.short:
             logged = "1 step is" if count == 1 else f"{count} steps are"
@@ -202,7 +200,7 @@ def _law_sentence(law: Law | NoLaw) -> str:
     )
 
 
-def _line(mark: str, text: str, width: int | None) -> str:
+def _line(width: int | None, mark: str, text: str) -> str:
     if width is None:
         return f"  {mark} {text}"
     return textwrap.fill(text, width, initial_indent=f"  {mark} ", subsequent_indent="    ", break_long_words=False)
