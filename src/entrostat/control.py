@@ -23,7 +23,7 @@ from torch import Tensor
 from entrostat.batch import TokenBatch
 from entrostat.controllers import needs_total
 from entrostat.edits import Edit
-from entrostat.errors import require, require_count, require_fields
+from entrostat.errors import require, require_count, require_fields, sentence
 from entrostat.losses import Tally, masked_sums, token_mean
 from entrostat.ops import TokenStats, token_stats
 from entrostat.recipes import HOST_OFFERS, Recipe
@@ -239,10 +239,7 @@ class Control:
         world_size: int | None = None,
         offers: frozenset[str] | None = None,
     ) -> None:
-        if not isinstance(recipe, Recipe):
-            raise TypeError(
-                f"`recipe` must be an entrostat Recipe, such as entrostat.recipes.aent(...), got {recipe!r}."
-            )
+        require_recipe(recipe)
         if world_size is not None and require_count("world_size", world_size, least=1) > 1 and reduce is None:
             raise ValueError(f"`reduce` must be given for world_size={world_size}: means are over all ranks.")
         _refuse_missing(recipe, _OWN_LOOP if offers is None else offers)
@@ -573,6 +570,12 @@ def _refuse_missing(recipe: Recipe, offers: frozenset[str]) -> None:
         raise ValueError(
             f"recipe {recipe.name!r} needs {wanted}, which this loop does not offer. Choose another recipe."
         )
+
+
+def require_recipe(recipe: object) -> None:
+    """Raise `TypeError` unless `recipe` is a `Recipe`; a function that makes one is not."""
+    if not isinstance(recipe, Recipe):
+        raise TypeError(sentence("recipe", "be an entrostat Recipe, such as `entrostat.recipes.aent(...)`", recipe))
 
 
 def refuse_scaled_terms(recipe: Recipe) -> None:

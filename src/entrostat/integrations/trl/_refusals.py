@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from entrostat.control import measure_scale, refuse_scaled_terms
+from entrostat.control import measure_scale, refuse_scaled_terms, require_recipe
 from entrostat.errors import require, sentence, unknown_name
 from entrostat.integrations.trl._batch import LOSS_TYPES
 from entrostat.recipes import HOST_OFFERS, InertRecipeWarning, Recipe
@@ -29,8 +29,7 @@ def refuse_conflicts(args: Any, recipe: Recipe) -> None:
         TypeError: `recipe` is not a `Recipe`.
         ValueError: TRL's own entropy bonus or `nn.DataParallel`, or something the recipe needs is not there.
     """
-    if not isinstance(recipe, Recipe):
-        raise TypeError(sentence("recipe", "be an entrostat Recipe, such as `entrostat.recipes.aent(...)`", recipe))
+    require_recipe(recipe)
     if args is None:
         return
     if args.entropy_coef:

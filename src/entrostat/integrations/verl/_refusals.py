@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from entrostat.control import measure_scale, refuse_scaled_terms
+from entrostat.control import measure_scale, refuse_scaled_terms, require_recipe
 from entrostat.controllers import Constant
 from entrostat.errors import sentence, unknown_name
 from entrostat.integrations.verl._batch import AGGREGATIONS
@@ -69,8 +69,7 @@ def refuse_actor(config: Any, recipe: Recipe) -> None:
         config: verl's `ActorConfig`, or its Hydra node.
         recipe: the recipe.
     """
-    if not isinstance(recipe, Recipe):
-        raise TypeError(sentence("recipe", "be an entrostat Recipe, such as `entrostat.recipes.aent(...)`", recipe))
+    require_recipe(recipe)
     _refuse_missing(config, recipe)
     if config.entropy_coeff:
         remedy = "Two bonuses would add up; let the recipe pay."
